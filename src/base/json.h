@@ -1,0 +1,19 @@
+// JSON from untrusted files: strict, bounded in depth and size, duplicate keys refused.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace beryl {
+
+struct JsonLimits {
+  int depth_max = 64;
+  int64_t values_max = 1'000'000;
+};
+
+// Parses one JSON value that fills all of `text` (white space around it allowed). `source` names the text in
+// errors, usually a file name. Errors: kInvalidInput with the byte position.
+nlohmann::json parse_json(std::string_view text, std::string_view source, JsonLimits limits = {});
+
+}  // namespace beryl
