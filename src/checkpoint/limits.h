@@ -1,0 +1,42 @@
+// Limits on what the files of a checkpoint may ask for. Each is far above what published checkpoints need and
+// low enough that a hostile file costs no more than about a second and a few hundred megabytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace beryl::checkpoint {
+
+struct SafetensorsLimits {
+  // A header takes about 150 bytes per tensor: 7 MB for the 47,648 tensors of a 26B-A4B file with per-expert
+  // NVFP4 weights, the largest header known. Values above kHeaderBytesHardMax count as that.
+  uint64_t header_bytes_max = 32ULL << 20;
+  // Bytes alone do not bound the work: an empty tensor takes 50 bytes of header. Five times the largest
+  // published count.
+  uint64_t tensors_max = 262'144;
+};
+
+// The cap of the format itself; files beyond it are invalid for every reader.
+inline constexpr uint64_t kHeaderBytesHardMax = 100'000'000;
+
+// Published names stay below 130 bytes; every message that names a tensor should fit on a screen.
+inline constexpr size_t kTensorNameBytesMax = 512;
+
+// Published weights have at most 4 dimensions.
+inline constexpr size_t kTensorRankMax = 8;
+
+// Keys and values of `__metadata__` together. Published files hold {"format":"pt"}; some trainers add a
+// recipe.
+inline constexpr uint64_t kMetadataBytesMax = 1ULL << 20;
+
+// A 405B model in bf16 has 191 shards.
+inline constexpr size_t kShardsMax = 1'024;
+
+// model.safetensors.index.json repeats every tensor name of all headers with its file, about as long as a
+// header.
+inline constexpr uint64_t kIndexBytesMax = 32ULL << 20;
+
+// config.json and its relatives; the largest published ones (skip lists with every module) have about 300 kB.
+inline constexpr uint64_t kConfigBytesMax = 1ULL << 20;
+
+}  // namespace beryl::checkpoint
