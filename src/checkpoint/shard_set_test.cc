@@ -242,6 +242,20 @@ TEST_F(ShardSetTest, FoldersWithoutWeightsSayWhatTheyHold) {
   EXPECT_THAT(refusal(), AllOf(HasSubstr(kFirst), HasSubstr("no 'model.safetensors.index.json'")));
 }
 
+TEST(ShardSet, PublishedFoldersOpen) {
+  const fs::path checkpoints = fs::path(BERYL_SOURCE_DIR) / "testdata/checkpoints";
+  size_t opened = 0;
+  for (const auto& entry : fs::directory_iterator(checkpoints)) {
+    if (!fs::is_directory(entry.status())) continue;
+    EXPECT_FALSE(ShardSet(entry.path()).tensors().records().empty()) << entry.path();
+    ++opened;
+  }
+  EXPECT_GT(opened, 0U);
+  const ShardSet sharded(checkpoints / "moe-sharded");
+  EXPECT_EQ(sharded.shards().size(), 3U);
+  EXPECT_EQ(sharded.tensors().records().size(), 329U);
+}
+
 TEST(ShardSet, AMissingFolderIsNotFound) {
   try {
     const ShardSet set("/nonexistent/model");
