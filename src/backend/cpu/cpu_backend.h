@@ -1,0 +1,24 @@
+// The backend for ordinary processors: packed weights, a pool of threads, kernels chosen at run time.
+//
+// Reading order: packed_matrix.h (layout), kernels.h (inner loops), panel_jobs.h (how products are shared
+// out), attention.h, then this class, which ties them together.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "backend/backend.h"
+
+namespace beryl::backend {
+
+struct CpuOptions {
+  int threads = 1;
+  Compute compute = Compute::kBf16;
+};
+
+std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options);
+
+// The name of the kernel set that this processor gets.
+std::string_view cpu_kernel_name();
+
+}  // namespace beryl::backend

@@ -1,0 +1,28 @@
+// Reads published matrices from their files into packed memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/packed_matrix.h"
+#include "backend/cpu/thread_pool.h"
+#include "backend/cpu/weight_arena.h"
+
+namespace beryl::backend {
+
+// The layout of a source: a gated pair has the panels of both halves.
+PackedLayout packed_layout(const MatrixSource& source);
+
+// Matrices and the memory that they live in.
+struct Upload {
+  std::unique_ptr<WeightArena> arena;
+  std::vector<std::unique_ptr<Matrix>> matrices;  // in the order of the sources
+};
+
+// Streams all sources in file order, shared over the pool's threads. Errors: as Backend::upload().
+Upload upload_matrices(std::span<const MatrixSource> sources, ThreadPool& pool, Progress& progress);
+
+}  // namespace beryl::backend
