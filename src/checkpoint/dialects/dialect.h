@@ -1,0 +1,85 @@
+// A dialect: one way in which files spell quantised weights. It turns the tensors of one module into
+// QuantMatrix records and knows nothing of arithmetic.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/quantization_config.h"
+#include "checkpoint/role.h"
+#include "checkpoint/tensor_table.h"
+#include "formats/quant_matrix.h"
+
+namespace beryl::checkpoint {
+
+// All tensors of one module, by suffix.
+struct Module {
+  std::string name;  // as published, without suffix
+  Role role;
+  std::vector<std::pair<std::string, const TensorRecord*>> tensors;
+
+  // Null when there is no tensor of that suffix.
+  const TensorRecord* find(std::string_view suffix) const;
+  // "weight, weight_scale": for messages.
+  std::string suffix_list() const;
+};
+
+// What a module must turn out to be. With `experts` > 0 it holds that many matrices of rows x cols, one after
+// another; else one.
+struct ModuleShape {
+  int64_t experts = 0;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  bool is_vector = false;  // [rows], where cols is 1
+
+  int64_t matrix_count() const { return experts > 0 ? experts : 1; }
+};
+
+// The matrices of a module, and the tensors that they need not.
+struct ModuleReading {
+  std::vector<formats::QuantMatrix> matrices;                             // [matrix_count]
+  std::vector<std::pair<const TensorRecord*, std::string_view>> skipped;  // with the reason
+};
+
+class Dialect {
+ public:
+  constexpr virtual ~Dialect() = default;
+
+  virtual std::string_view name() const = 0;
+  // The quant_method values in config.json that announce this dialect; empty for unquantised weights.
+  virtual std::span<const std::string_view> methods() const = 0;
+  // What it reads, for messages: "FP8 (per tensor, per row)".
+  virtual std::string_view capabilities() const = 0;
+
+  // Whether the module's tensors are spelt this way. Decided from the tensors alone.
+  virtual bool recognises(const Module& module) const = 0;
+  // Reads a recognised module. Errors: kInvalidInput when a tensor is missing, of a wrong type or shape,
+  // unknown, or not what the configuration says of the module; kUnsupported.
+  virtual ModuleReading read(const Module& module, const ModuleShape& shape,
+                             const QuantizationConfig& quantization) const = 0;
+};
+
+// All dialects, in the order in which they are asked. To add one: its file, and its line in dialects.cc.
+std::span<const Dialect* const> all_dialects();
+
+// "none; compressed-tensors: FP8 (...)": what can be read, for messages.
+std::string supported_quantisations();
+
+// ---- Shared by dialects
+// -------------------------------------------------------------------------------------
+
+// Checks the shape of a weight tensor: [rows, cols], [experts, rows, cols], or [rows] for a vector.
+// Errors: kInvalidInput.
+void check_weight_shape(const TensorRecord& tensor, const ModuleShape& shape);
+
+// Splits a tensor of matrix_count() equal contiguous parts; returns part `index`.
+formats::ElementRange part_of(const TensorRecord& tensor, int64_t index, int64_t part_count);
+
+// Throws kInvalidInput unless every tensor of the module has one of the suffixes.
+void check_no_other_tensors(const Module& module, std::span<const std::string_view> known_suffixes);
+
+}  // namespace beryl::checkpoint
