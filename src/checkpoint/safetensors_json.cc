@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kMetadataKey = "__metadata__";
+constexpr std::string_view kMetadataName = "__metadata__";
 constexpr std::string_view kDamagedHelp = "the file is damaged: download it again";
 
 std::optional<formats::DType> find_dtype(std::string_view name) {
@@ -196,7 +196,7 @@ class HeaderBuilder final : public nlohmann::json_sax<json> {
 
   void start_entry(const std::string& name) {
     tensor_ = {};
-    if (name == kMetadataKey) {
+    if (name == kMetadataName) {
       if (has_metadata_) refuse("__metadata__ appears twice");
       has_metadata_ = true;
       place_ = Place::kMetadata;

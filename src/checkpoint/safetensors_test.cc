@@ -23,6 +23,9 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+// Wide enough for every product that the 64-bit code must notice.
+__extension__ typedef unsigned __int128 Wide;
+
 // The message of the Error that reading a file of these bytes throws; "" when it is accepted.
 std::string refusal(const TemporaryDirectory& directory, std::string_view bytes,
                     const SafetensorsLimits& limits = {}) {
@@ -67,16 +70,15 @@ TEST(TensorBytes, AgreesWith128BitArithmetic) {
       const auto wild = static_cast<int64_t>(random() >> (1 + random() % 63));
       dimension = random() % 3 == 0 ? extremes.at(random() % extremes.size()) : wild;
     }
-    unsigned __int128 nonzero = 1;  // saturates at 2^63
+    Wide nonzero = 1;  // saturates at 2^63
     bool has_zero = false;
     for (const int64_t dimension : shape) {
       has_zero = has_zero || dimension == 0;
-      if (dimension != 0) nonzero *= static_cast<unsigned __int128>(dimension);
-      nonzero = std::min(nonzero, static_cast<unsigned __int128>(1) << 63);
+      if (dimension != 0) nonzero *= static_cast<Wide>(dimension);
+      nonzero = std::min(nonzero, static_cast<Wide>(1) << 63);
     }
-    const unsigned __int128 bits = has_zero ? 0 : nonzero * static_cast<unsigned>(dtype_bits(dtype));
-    const bool has_size =
-        nonzero < static_cast<unsigned __int128>(1) << 63 && bits <= UINT64_MAX && bits % 8 == 0;
+    const Wide bits = has_zero ? 0 : nonzero * static_cast<unsigned>(dtype_bits(dtype));
+    const bool has_size = nonzero < static_cast<Wide>(1) << 63 && bits <= UINT64_MAX && bits % 8 == 0;
     const auto bytes = tensor_bytes(dtype, shape);
     ASSERT_EQ(bytes.has_value(), has_size) << dtype_name(dtype) << shape_text(shape);
     if (bytes) {
