@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/quote.h"
 
 namespace beryl {
 namespace {
@@ -35,18 +36,20 @@ class BoundedBuilder final : public nlohmann::json_sax<json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& name) override {
-    if (stack_.back()->contains(name)) fail(fmt::format("key \"{}\" appears twice", name));
+    if (stack_.back()->contains(name)) fail(fmt::format("key {} appears twice", quote(name)));
     key_ = std::move(name);
     return true;
   }
 
   bool parse_error(std::size_t position, const std::string&,
                    const nlohmann::detail::exception& error) override {
-    // nlohmann's text starts with "[json.exception.parse_error.101] "; the rest is for people.
-    const std::string_view text = error.what();
-    const size_t bracket = text.find("] ");
-    fail(fmt::format("not valid JSON at byte {}: {}", position,
-                     bracket == std::string_view::npos ? text : text.substr(bracket + 2)));
+    // nlohmann's text starts with "[json.exception.parse_error.101] "; the rest is for people. It may quote
+    // the file at length.
+    std::string_view reason = error.what();
+    if (const size_t bracket = reason.find("] "); bracket != std::string_view::npos) {
+      reason.remove_prefix(bracket + 2);
+    }
+    fail(fmt::format("not valid JSON at byte {}: {}", position, printable(reason)));
   }
 
  private:
@@ -98,6 +101,10 @@ class BoundedBuilder final : public nlohmann::json_sax<json> {
 }  // namespace
 
 json parse_json(std::string_view text, std::string_view source, JsonLimits limits) {
+  // nlohmann's reader takes a NUL for the end of its input, so whatever follows one would go unseen.
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    throw Error(ErrorCode::kInvalidInput, fmt::format("{}: not valid JSON at byte {}: a NUL", source, nul));
+  }
   BoundedBuilder builder(source, limits);
   json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();

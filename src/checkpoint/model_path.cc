@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/quote.h"
 #include "checkpoint/near_names.h"
-#include "checkpoint/quote.h"
 
 namespace beryl::checkpoint {
 namespace {

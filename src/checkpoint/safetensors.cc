@@ -9,7 +9,7 @@
 
 #include "base/checked_math.h"
 #include "base/error.h"
-#include "checkpoint/quote.h"
+#include "base/quote.h"
 #include "checkpoint/safetensors_json.h"
 
 namespace beryl::checkpoint {

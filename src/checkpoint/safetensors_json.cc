@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "checkpoint/quote.h"
+#include "base/quote.h"
 
 namespace beryl::checkpoint {
 namespace {

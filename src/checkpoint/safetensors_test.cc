@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <filesystem>
 #include <random>
 #include <span>
 #include <string>
@@ -158,6 +160,19 @@ TEST(SafetensorsFile, RefusesOrKeepsTheRulesUnderEveryBitFlipOfTheHeader) {
   }
 }
 
+TEST(SafetensorsFile, AFileThatShrinksWhileOpenIsAnError) {
+  const TemporaryDirectory directory;
+  const File file(directory.write("x.safetensors", make_safetensors({{"a", DType::kBf16, {4, 3}}})));
+  std::filesystem::resize_file(file.path(), 20);
+  try {
+    read_safetensors_header(file);
+    FAIL() << "was accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kIo);
+    EXPECT_THAT(error.message(), HasSubstr("ends at byte 20"));
+  }
+}
+
 TEST(SafetensorsFile, RefusesImpossibleHeaderLengths) {
   const TemporaryDirectory directory;
   EXPECT_THAT(refusal(directory, std::string(8, '\xff') + "{}"),
@@ -206,6 +221,14 @@ TEST(SafetensorsLimits, TensorCount) {
   EXPECT_EQ(refusal_of_header(empty_tensors(3), 0, limits), "");
   EXPECT_THAT(refusal_of_header(empty_tensors(4), 0, limits), HasSubstr("more than 3 tensors"));
   EXPECT_EQ(SafetensorsLimits{}.tensors_max, 262'144U);
+}
+
+TEST(SafetensorsLimits, TheLargestNumberOfTensorsIsReadInSeconds) {
+  // Some 0.3 s in a release build; quadratic work anywhere would take minutes.
+  const auto start = std::chrono::steady_clock::now();
+  const auto header = parse_safetensors_header(empty_tensors(262'144), 0);
+  EXPECT_EQ(header.tensors.size(), 262'144U);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
 }
 
 TEST(SafetensorsLimits, AMillionEmptyTensorsAreRefusedByTheirNumber) {

@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/quote.h"
 #include "checkpoint/limits.h"
-#include "checkpoint/quote.h"
 
 namespace beryl::checkpoint {
 namespace {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "checkpoint/quote.h"
+#include "base/quote.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/shard_index.h"
 

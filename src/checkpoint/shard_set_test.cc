@@ -228,6 +228,20 @@ TEST_F(ShardSetTest, EveryCutOfTheIndexIsRefused) {
   }
 }
 
+TEST_F(ShardSetTest, EveryBitFlipOfTheIndexIsRefusedOrHarmless) {
+  const std::string good = index_text({{"a", kFirst}, {"b", kFirst}, {"c", kSecond}});
+  for (size_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::string text = good;
+    text[bit / 8] = static_cast<char>(text[bit / 8] ^ (1 << (bit % 8)));
+    write("model.safetensors.index.json", text);
+    try {
+      EXPECT_EQ(ShardSet(directory_.path()).tensors().records().size(), 3U) << bit;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.message(), HasSubstr(directory_.path().string())) << bit;
+    }
+  }
+}
+
 TEST_F(ShardSetTest, FoldersWithoutWeightsSayWhatTheyHold) {
   remove_all_files();
   EXPECT_THAT(refusal(), AllOf(HasSubstr("holds no 'model.safetensors'"), HasSubstr("is empty")));

@@ -26,7 +26,7 @@ void TensorTable::add(TensorRecord record) {
 }
 
 const TensorRecord* TensorTable::find(std::string_view name) const {
-  const auto position = index_.find(std::string(name));
+  const auto position = index_.find(name);
   return position == index_.end() ? nullptr : &records_[position->second];
 }
 

@@ -7,11 +7,13 @@
 // Read first: checkpoint.h (opens a directory), then weight_map.h (names to roles, the completeness rule).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/files.h"
@@ -42,7 +44,8 @@ class TensorTable {
 
  private:
   std::vector<TensorRecord> records_;
-  std::unordered_map<std::string, size_t> index_;  // name -> position in records_
+  // Name -> position in records_. A tree, because whoever writes the names could make a hash table slow.
+  std::map<std::string, size_t, std::less<>> index_;
 };
 
 }  // namespace beryl::checkpoint

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace beryl::checkpoint {
+namespace beryl {
 
 // `raw` with every byte outside printable ASCII as \xNN; after `bytes_max` bytes "..." stands for the rest.
 std::string printable(std::string_view raw, size_t bytes_max = 160);
@@ -14,4 +14,4 @@ std::string printable(std::string_view raw, size_t bytes_max = 160);
 // The same between single quotes.
 std::string quote(std::string_view raw, size_t bytes_max = 160);
 
-}  // namespace beryl::checkpoint
+}  // namespace beryl

@@ -1,10 +1,10 @@
-#include "checkpoint/quote.h"
+#include "base/quote.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace beryl::checkpoint {
+namespace beryl {
 namespace {
 
 TEST(Quote, KeepsPrintableAscii) {
@@ -27,4 +27,4 @@ TEST(Quote, CutsLongText) {
 }
 
 }  // namespace
-}  // namespace beryl::checkpoint
+}  // namespace beryl

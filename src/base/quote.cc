@@ -1,10 +1,10 @@
-#include "checkpoint/quote.h"
+#include "base/quote.h"
 
 #include <fmt/format.h>
 
 #include <iterator>
 
-namespace beryl::checkpoint {
+namespace beryl {
 
 std::string printable(std::string_view raw, size_t bytes_max) {
   std::string text;
@@ -23,4 +23,4 @@ std::string quote(std::string_view raw, size_t bytes_max) {
   return fmt::format("'{}'", printable(raw, bytes_max));
 }
 
-}  // namespace beryl::checkpoint
+}  // namespace beryl
