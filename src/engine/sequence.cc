@@ -5,15 +5,16 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "base/check.h"
 #include "base/error.h"
 
 namespace beryl::engine {
 
-backend::CacheShape cache_shape(const model::Network& network, const SequenceOptions& options) {
+backend::CacheShape cache_shape(std::vector<backend::CacheLayer> layers, const SequenceOptions& options) {
   const int64_t pages = (options.tokens_max + options.tokens_per_page - 1) / options.tokens_per_page;
-  return {.layers = network.cache_layers,
+  return {.layers = std::move(layers),
           .tokens_per_page = options.tokens_per_page,
           .sliding_pages = pages,
           .full_pages = pages};
@@ -23,7 +24,7 @@ Sequence::Sequence(const model::Network& network, backend::Backend& backend, con
     : network_(network),
       backend_(backend),
       options_(options),
-      cache_(backend.make_cache(cache_shape(network, options))),
+      cache_(backend.make_cache(cache_shape(model::cache_layers(network.config), options))),
       workspace_(backend) {
   BERYL_CHECK(options.tokens_max >= 1 && options.tokens_per_page >= 1 && options.chunk_tokens >= 1);
   pages_.resize(

@@ -24,7 +24,7 @@ enum class LogitRows : uint8_t {
 };
 
 // The shape of the cache that a sequence of this capacity takes.
-backend::CacheShape cache_shape(const model::Network& network, const SequenceOptions& options);
+backend::CacheShape cache_shape(std::vector<backend::CacheLayer> layers, const SequenceOptions& options);
 
 // Borrows the network and the backend. One thread at a time.
 class Sequence {
@@ -43,6 +43,7 @@ class Sequence {
   void truncate(int64_t length);
 
   std::span<const int32_t> tokens() const { return tokens_; }
+  int64_t capacity() const { return options_.tokens_max; }
   int64_t length() const { return static_cast<int64_t>(tokens_.size()); }
   int64_t vocabulary_size() const { return network_.config.vocabulary_size; }
 

@@ -168,24 +168,26 @@ std::vector<float> inverse_frequencies(const checkpoint::RotaryConfig& rotary, i
   return frequencies;
 }
 
+backend::LayerKind kind_of(const LayerConfig& layer) {
+  return layer.attention == AttentionKind::kSliding ? backend::LayerKind::kSliding
+                                                    : backend::LayerKind::kFull;
+}
+
 // Describes each layer's attention to the backend, once its handles exist.
 void describe_attention(backend::Backend& backend, Network& network) {
   const ModelConfig& config = network.config;
   std::vector<int64_t> cache_layer_of(config.layers.size());
+  int64_t next_cache_layer = 0;
   for (size_t i = 0; i < config.layers.size(); ++i) {
     const LayerConfig& shape = config.layers[i];
+    const bool holds_cache = shape.kv_source == static_cast<int64_t>(i);
+    cache_layer_of[i] =
+        holds_cache ? next_cache_layer++ : cache_layer_of[static_cast<size_t>(shape.kv_source)];
     const bool is_sliding = shape.attention == AttentionKind::kSliding;
-    const backend::LayerKind kind = is_sliding ? backend::LayerKind::kSliding : backend::LayerKind::kFull;
-    if (shape.kv_source == static_cast<int64_t>(i)) {
-      cache_layer_of[i] = static_cast<int64_t>(network.cache_layers.size());
-      network.cache_layers.push_back({.kind = kind, .kv_heads = shape.kv_heads, .head_dim = shape.head_dim});
-    } else {
-      cache_layer_of[i] = cache_layer_of[static_cast<size_t>(shape.kv_source)];
-    }
     LayerWeights& layer = network.layers[i];
     layer.inv_freq = backend.upload_vector(
         inverse_frequencies(is_sliding ? config.sliding_rotary : config.full_rotary, shape.head_dim));
-    layer.attention = {.kind = kind,
+    layer.attention = {.kind = kind_of(shape),
                        .heads = config.heads,
                        .kv_heads = shape.kv_heads,
                        .head_dim = shape.head_dim,
@@ -215,6 +217,16 @@ Network load_network(const ModelConfig& config, const WeightMap& weights, backen
   }
   describe_attention(backend, network);
   return network;
+}
+
+std::vector<backend::CacheLayer> cache_layers(const ModelConfig& config) {
+  std::vector<backend::CacheLayer> layers;
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    const LayerConfig& shape = config.layers[i];
+    if (shape.kv_source != static_cast<int64_t>(i)) continue;
+    layers.push_back({.kind = kind_of(shape), .kv_heads = shape.kv_heads, .head_dim = shape.head_dim});
+  }
+  return layers;
 }
 
 uint64_t resident_bytes(const ModelConfig& config, const WeightMap& weights,

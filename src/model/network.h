@@ -72,8 +72,6 @@ struct Network {
   MatrixPtr per_layer_model_projection;  // [L * P, D]
   VectorPtr per_layer_projection_norm;   // [P]
   std::vector<LayerWeights> layers;
-  // The layers that hold keys and values of their own, for CacheShape::layers.
-  std::vector<backend::CacheLayer> cache_layers;
 
   const backend::Matrix& head_matrix() const { return head ? *head : *embedding; }
 };
@@ -82,6 +80,9 @@ struct Network {
 // kUnsupported, kResource. The backend must outlive the network.
 Network load_network(const checkpoint::ModelConfig& config, const checkpoint::WeightMap& weights,
                      backend::Backend& backend, Progress& progress);
+
+// The layers that hold keys and values of their own, for CacheShape::layers.
+std::vector<backend::CacheLayer> cache_layers(const checkpoint::ModelConfig& config);
 
 // Memory that load_network() will take in the backend, in bytes. Errors: kUnsupported.
 uint64_t resident_bytes(const checkpoint::ModelConfig& config, const checkpoint::WeightMap& weights,

@@ -1,0 +1,194 @@
+#include "eval/golden_check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace beryl::eval {
+namespace {
+
+// The log of the sum of exponentials.
+double log_sum(std::span<const float> logits) {
+  const double max = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - max);
+  return max + std::log(sum);
+}
+
+double kl_divergence(std::span<const float> reference, std::span<const float> ours) {
+  const double reference_sum = log_sum(reference);
+  const double our_sum = log_sum(ours);
+  double divergence = 0;
+  for (size_t i = 0; i < reference.size(); ++i) {
+    const double reference_logprob = reference[i] - reference_sum;
+    divergence += std::exp(reference_logprob) * (reference_logprob - (ours[i] - our_sum));
+  }
+  return std::max(divergence, 0.0);
+}
+
+double difference_max(std::span<const float> a, std::span<const float> b) {
+  double difference = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    difference = std::max(difference, std::abs(double{a[i]} - double{b[i]}));
+  return difference;
+}
+
+// The most likely token (the lower id among equals) and its distance to the next.
+struct Greedy {
+  int32_t token;
+  double margin;
+};
+
+Greedy greedy_of(std::span<const float> logits) {
+  const auto best = std::max_element(logits.begin(), logits.end());
+  float second = -std::numeric_limits<float>::infinity();
+  for (auto it = logits.begin(); it != logits.end(); ++it) {
+    if (it != best) second = std::max(second, *it);
+  }
+  return {static_cast<int32_t>(best - logits.begin()), double{*best} - double{second}};
+}
+
+// Passes everything on to another observer and remembers the streams.
+class HiddenRecorder final : public model::Observer {
+ public:
+  explicit HiddenRecorder(model::Observer* next) : next_(next) {}
+
+  void on_hidden(int64_t index, std::vector<float> values) override {
+    const auto i = static_cast<size_t>(index);
+    if (hidden.size() <= i) hidden.resize(i + 1);
+    hidden[i].insert(hidden[i].end(), values.begin(), values.end());  // chunk after chunk
+    if (next_ != nullptr) next_->on_hidden(index, std::move(values));
+  }
+  void on_experts(int64_t layer, std::vector<int32_t> experts) override {
+    if (next_ != nullptr) next_->on_experts(layer, std::move(experts));
+  }
+  std::span<const int32_t> forced_experts(int64_t layer) override {
+    return next_ != nullptr ? next_->forced_experts(layer) : std::span<const int32_t>();
+  }
+
+  std::vector<std::vector<float>> hidden;  // [L + 1][T, D]
+
+ private:
+  model::Observer* next_;
+};
+
+class GoldenCheck {
+ public:
+  GoldenCheck(const model::Network& network, backend::Backend& backend, const GoldenFile& golden,
+              const GoldenOptions& options)
+      : network_(network), backend_(backend), golden_(golden), options_(options) {}
+
+  GoldenResult run() {
+    double kl_sum = 0;
+    int64_t positions = 0;
+    for (size_t i = 0; i < golden_.prompts.size(); ++i) {
+      const PromptResult prompt = with_context(fmt::format("prompt {}", i), [&] { return run_prompt(i); });
+      kl_sum += prompt.kl_mean * static_cast<double>(prompt.positions);
+      positions += prompt.positions;
+      result_.logit_difference_max = std::max(result_.logit_difference_max, prompt.logit_difference_max);
+      result_.greedy_tokens += prompt.greedy_tokens;
+      result_.greedy_equal += prompt.greedy_equal;
+      result_.greedy_wrong += prompt.greedy_wrong;
+      result_.prompts.push_back(prompt);
+    }
+    result_.kl_mean = kl_sum / static_cast<double>(positions);
+    const GoldenBounds& bounds = options_.bounds;
+    result_.passed =
+        result_.greedy_wrong == 0 && !result_.hidden_difference &&
+        (!bounds.logit_difference_max || result_.logit_difference_max <= *bounds.logit_difference_max) &&
+        (!bounds.kl_mean_max || result_.kl_mean <= *bounds.kl_mean_max);
+    return std::move(result_);
+  }
+
+ private:
+  PromptResult run_prompt(size_t index) {
+    const GoldenPrompt& prompt = golden_.prompts[index];
+    const auto vocabulary = static_cast<size_t>(network_.config.vocabulary_size);
+    if (prompt.logits.size() != prompt.input_ids.size() * vocabulary) {
+      throw Error(ErrorCode::kInvalidInput,
+                  fmt::format("the golden file has {} logits a token, the model's vocabulary has {}",
+                              prompt.logits.size() / prompt.input_ids.size(), vocabulary),
+                  "the golden file belongs to another model");
+    }
+    engine::Sequence sequence(
+        network_, backend_,
+        {.tokens_max = static_cast<int64_t>(prompt.input_ids.size() + prompt.greedy.size()),
+         .tokens_per_page = options_.tokens_per_page,
+         .chunk_tokens = options_.chunk_tokens});
+    HiddenRecorder recorder(index < options_.observers.size() ? options_.observers[index] : nullptr);
+    const bool is_observed = options_.hidden_tolerance || index < options_.observers.size();
+    const std::span<const float> logits =
+        sequence.append(prompt.input_ids, engine::LogitRows::kAll, is_observed ? &recorder : nullptr);
+    if (options_.hidden_tolerance) compare_hidden(index, recorder);
+
+    PromptResult result;
+    result.positions = static_cast<int64_t>(prompt.input_ids.size());
+    result.logit_difference_max = difference_max(logits, prompt.logits);
+    for (size_t at = 0; at < logits.size(); at += vocabulary) {
+      const double kl =
+          kl_divergence(std::span(prompt.logits).subspan(at, vocabulary), logits.subspan(at, vocabulary));
+      result.kl_mean += kl / static_cast<double>(prompt.input_ids.size());
+      result.kl_max = std::max(result.kl_max, kl);
+    }
+    compare_greedy(prompt, sequence, logits.last(vocabulary), result);
+    return result;
+  }
+
+  void compare_greedy(const GoldenPrompt& prompt, engine::Sequence& sequence, std::span<const float> logits,
+                      PromptResult& result) const {
+    for (size_t step = 0; step < prompt.greedy.size(); ++step) {
+      const Greedy ours = greedy_of(logits);
+      ++result.greedy_tokens;
+      const bool is_equal = ours.token == prompt.greedy[step];
+      if (is_equal) {
+        ++result.greedy_equal;
+        result.margin_difference_max = std::max(result.margin_difference_max,
+                                                std::abs(ours.margin - double{prompt.greedy_margin[step]}));
+      } else if (prompt.greedy_margin[step] > options_.bounds.margin_min) {
+        ++result.greedy_wrong;
+      }
+      if (step + 1 < prompt.greedy.size()) {
+        logits = sequence.append({&prompt.greedy[step], 1}, engine::LogitRows::kLast);
+      }
+    }
+  }
+
+  void compare_hidden(size_t index, const HiddenRecorder& recorder) {
+    const GoldenPrompt& prompt = golden_.prompts[index];
+    for (size_t i = 0; i < prompt.hidden.size() && !result_.hidden_difference; ++i) {
+      if (i >= recorder.hidden.size() || recorder.hidden[i].size() != prompt.hidden[i].size()) {
+        throw Error(ErrorCode::kInvalidInput, fmt::format("golden stream hidden{} has another shape", i),
+                    "the golden file belongs to another model");
+      }
+      const double difference = difference_max(recorder.hidden[i], prompt.hidden[i]);
+      if (difference > *options_.hidden_tolerance) {
+        result_.hidden_difference = {.prompt = index, .hidden = i, .difference_max = difference};
+      }
+    }
+  }
+
+  const model::Network& network_;
+  backend::Backend& backend_;
+  const GoldenFile& golden_;
+  const GoldenOptions& options_;
+  GoldenResult result_;
+};
+
+}  // namespace
+
+GoldenBounds default_bounds(backend::Compute compute) {
+  if (compute == backend::Compute::kF32)
+    return {.logit_difference_max = 5e-4, .kl_mean_max = {}, .margin_min = 0.002};
+  return {.logit_difference_max = {}, .kl_mean_max = 5e-3, .margin_min = 0.25};
+}
+
+GoldenResult check_golden(const model::Network& network, backend::Backend& backend, const GoldenFile& golden,
+                          const GoldenOptions& options) {
+  return GoldenCheck(network, backend, golden, options).run();
+}
+
+}  // namespace beryl::eval
