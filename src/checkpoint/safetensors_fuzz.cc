@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <set>
 #include <span>
-#include <string>
 #include <string_view>
 
 #include "base/check.h"
@@ -23,9 +22,8 @@ void check_rules(const SafetensorsHeader& header, uint64_t data_bytes) {
     BERYL_CHECK(names.insert(tensor.name).second && !tensor.name.empty() &&
                 tensor.name.size() <= kTensorNameBytesMax);
     for (const char c : tensor.name) BERYL_CHECK(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
-    BERYL_CHECK(tensor.shape.size() <= kTensorRankMax);
+    BERYL_CHECK(tensor.shape.size() <= kTensorRankMax && tensor.range.offset == covered);
     BERYL_CHECK(tensor_bytes(tensor.dtype, tensor.shape) == tensor.range.bytes);
-    BERYL_CHECK(tensor.range.offset == covered);
     covered += tensor.range.bytes;
   }
   BERYL_CHECK(covered == data_bytes);
@@ -36,9 +34,9 @@ void check_round_trip(const SafetensorsHeader& header, uint64_t data_bytes) {
       parse_safetensors_header(make_safetensors_header(header.tensors, header.metadata), data_bytes);
   BERYL_CHECK(again.metadata == header.metadata && again.tensors.size() == header.tensors.size());
   for (size_t i = 0; i < again.tensors.size(); ++i) {
-    BERYL_CHECK(again.tensors[i].name == header.tensors[i].name);
-    BERYL_CHECK(again.tensors[i].dtype == header.tensors[i].dtype &&
-                again.tensors[i].shape == header.tensors[i].shape);
+    const TensorRecord& a = again.tensors[i];
+    const TensorRecord& b = header.tensors[i];
+    BERYL_CHECK(a.name == b.name && a.dtype == b.dtype && a.shape == b.shape);
   }
 }
 

@@ -33,7 +33,9 @@ class TemporaryDirectory {
   std::filesystem::path write(const std::filesystem::path& name, std::string_view bytes) const {
     const std::filesystem::path file = path_ / name;
     std::filesystem::create_directories(file.parent_path());
-    std::ofstream stream(file, std::ios::binary | std::ios::trunc);
+    // A new file: cutting an old one to nothing makes some file systems wait for the disk.
+    std::filesystem::remove(file);
+    std::ofstream stream(file, std::ios::binary);
     stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     stream.close();
     if (!stream) ADD_FAILURE() << "cannot write " << file;
