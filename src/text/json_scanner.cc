@@ -147,7 +147,7 @@ int32_t JsonScanner::read_index() {
 void JsonScanner::skip_string() {
   expect('"');
   while (position_ < text_.size() && text_[position_] != '"') {
-    position_ += text_[position_] == '\\' ? 2 : 1;
+    position_ += text_[position_] == '\\' ? size_t{2} : size_t{1};
   }
   if (position_ >= text_.size()) {
     position_ = text_.size();

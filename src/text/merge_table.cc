@@ -10,12 +10,6 @@
 #include "text/vocabulary.h"
 
 namespace beryl::text {
-namespace {
-
-// As in vocabulary.cc: bounds what a file made to collide can cost.
-constexpr uint32_t kDisplacementLimit = 512;
-
-}  // namespace
 
 MergeTable::MergeTable(std::span<const Merge> merges) {
   static_assert(kVocabularySizeMax <= size_t{1} << kIdBits);
@@ -26,7 +20,6 @@ MergeTable::MergeTable(std::span<const Merge> merges) {
   }
   const size_t slot_count = std::bit_ceil(std::max<size_t>(merges.size(), 8) * 2);
   slots_.assign(slot_count, kEmpty);
-  hash_shift_ = 64 - std::countr_zero(slot_count);
   products_.reserve(merges.size());
   for (const Merge& merge : merges) {
     BERYL_CHECK(merge.left >= 0 && merge.right >= 0);
@@ -36,8 +29,8 @@ MergeTable::MergeTable(std::span<const Merge> merges) {
 }
 
 void MergeTable::insert(uint64_t pair, uint32_t rank) {
-  const size_t first = hash(pair) >> hash_shift_;
-  for (uint32_t step = 0; step <= kDisplacementLimit; ++step) {
+  const size_t first = hash_word(pair);
+  for (size_t step = 0; step <= kDisplacementLimit; ++step) {
     uint64_t& slot = slots_[(first + step) & (slots_.size() - 1)];
     if (slot == kEmpty) {
       slot = pair << kRankBits | rank;

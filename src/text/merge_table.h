@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "text/hash.h"
+
 namespace beryl::text {
 
 inline constexpr size_t kMergeCountMax = size_t{1} << 22;  // Google's file has 514,906
@@ -29,9 +31,9 @@ class MergeTable {
   // The rank of the merge of two neighbours, or kNoMerge.
   uint32_t find_rank(int32_t left, int32_t right) const {
     const uint64_t pair = join(left, right);
-    size_t index = hash(pair) >> hash_shift_;
     const size_t mask = slots_.size() - 1;
-    for (uint32_t step = 0; step <= displacement_max_; ++step) {
+    size_t index = hash_word(pair) & mask;
+    for (size_t step = 0; step <= displacement_max_; ++step) {
       const uint64_t slot = slots_[index];
       if (slot >> kRankBits == pair) return static_cast<uint32_t>(slot & kRankMask);
       if (slot == kEmpty) return kNoMerge;
@@ -56,16 +58,10 @@ class MergeTable {
   static uint64_t join(int32_t left, int32_t right) {
     return static_cast<uint64_t>(left) << kIdBits | static_cast<uint64_t>(right);
   }
-  static uint64_t hash(uint64_t pair) {
-    pair *= 0x9E3779B97F4A7C15ULL;
-    pair ^= pair >> 32;
-    return pair * 0xD6E8FEB86659FD93ULL;
-  }
   void insert(uint64_t pair, uint32_t rank);
 
-  std::vector<uint64_t> slots_;  // a power of two, at most half full
-  int hash_shift_ = 0;
-  uint32_t displacement_max_ = 0;  // no merge is farther than this from the slot of its hash
+  std::vector<uint64_t> slots_;    // a power of two, at most half full
+  size_t displacement_max_ = 0;    // no merge is farther than this from the slot of its hash
   std::vector<int32_t> products_;  // by rank
 };
 

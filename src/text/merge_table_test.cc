@@ -28,7 +28,9 @@ TEST(MergeTable, EqualsAMap) {
         const auto place = expected.find({left, right});
         const uint32_t rank = place == expected.end() ? MergeTable::kNoMerge : place->second;
         ASSERT_EQ(table.find_rank(left, right), rank);
-        if (rank != MergeTable::kNoMerge) ASSERT_EQ(table.product(rank), merges[rank].product);
+        if (rank != MergeTable::kNoMerge) {
+          ASSERT_EQ(table.product(rank), merges[rank].product);
+        }
       }
     }
   }
@@ -52,6 +54,24 @@ TEST(MergeTable, RefusesAPairThatIsThereTwice) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.message(), "merges 0 and 2 join the same pair");
+  }
+}
+
+// A file made so that all pairs have the same slot would make loading quadratic.
+TEST(MergeTable, RefusesPairsMadeToCollide) {
+  constexpr uint64_t kSlotMask = 2047;
+  std::vector<Merge> merges;
+  for (int32_t left = 0; merges.size() < 600; ++left) {
+    for (int32_t right = 0; right < 4096 && merges.size() < 600; ++right) {
+      const uint64_t pair = static_cast<uint64_t>(left) << 20 | static_cast<uint64_t>(right);
+      if ((hash_word(pair) & kSlotMask) == 0) merges.push_back({left, right, 0});
+    }
+  }
+  try {
+    const MergeTable table(merges);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(), "merge 513 collides with too many others");
   }
 }
 

@@ -262,9 +262,6 @@ std::vector<Merge> TokenizerJsonParser::read_merges(const Member& member,
   JsonScanner scanner(text_.substr(0, member.end), source_, member.begin);
   scanner.expect('[');
   for (bool more = !scanner.consume(']'); more; more = scanner.has_more(']')) {
-    if (merges.size() == kMergeCountMax) {
-      fail(fmt::format("model.merges: more than {} entries", kMergeCountMax));
-    }
     merges.push_back(read_merge(scanner, vocabulary, merges.size()));
   }
   return merges;

@@ -191,6 +191,13 @@ TEST(TokenizerJson, NamesMissingFields) {
   }
 }
 
+TEST(TokenizerJson, RefusesTooManySpecialTokens) {
+  json file = demo_json();
+  const json token = file["added_tokens"][0];
+  while (file["added_tokens"].size() <= kSpecialTokensMax) file["added_tokens"].push_back(token);
+  EXPECT_THAT(complaint(file.dump()), HasSubstr("added_tokens has 4097 entries, at most 4096"));
+}
+
 TEST(TokenizerJson, RefusesTwins) {
   std::string text = demo_text();
   EXPECT_THAT(complaint("{\"version\":\"1.0\"," + text.substr(1)), HasSubstr("\"version\" is there twice"));

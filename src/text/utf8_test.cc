@@ -60,8 +60,10 @@ TEST(Utf8, TellsWhereTheFirstFaultIs) {
     for (size_t before = 0; before < 20; ++before) {
       const std::string text = std::string(before, 'x') + std::string(fault);
       EXPECT_EQ(find_invalid_utf8(text), before);
-      if (before >= 3) EXPECT_EQ(find_invalid_utf8("\u20AC" + text.substr(3)), before);
-      if (fault != "\xE2\x82") EXPECT_EQ(find_invalid_utf8(text + "a\u00E9 long tail"), before);
+      if (before >= 3) {
+        EXPECT_EQ(find_invalid_utf8("\u20AC" + text.substr(3)), before);
+      }
+      EXPECT_EQ(find_invalid_utf8(text + "a\u00E9 long tail"), before);
     }
   }
 }

@@ -4,39 +4,16 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "base/error.h"
+#include "text/hash.h"
 #include "text/utf8.h"
 
 namespace beryl::text {
 namespace {
 
-// Hashes are fixed, so a file could be made to collide; a table that crowds more than this is refused, which
-// bounds the time to load it and every look-up afterwards. Random keys stay below 60.
-constexpr size_t kDisplacementLimit = 512;
-
 [[noreturn]] void fail(std::string message) {
   throw Error(ErrorCode::kInvalidInput, std::move(message));
-}
-
-uint64_t hash_text(std::string_view text) {
-  constexpr uint64_t kMultiplier = 0x9E3779B97F4A7C15ULL;
-  uint64_t hash = text.size() * kMultiplier;
-  const auto mix = [&](uint64_t word) {
-    hash = (hash ^ word) * kMultiplier;
-    hash ^= hash >> 32;
-  };
-  while (text.size() >= sizeof(uint64_t)) {
-    uint64_t word = 0;
-    std::memcpy(&word, text.data(), sizeof word);
-    mix(word);
-    text.remove_prefix(sizeof word);
-  }
-  uint64_t rest = 0;
-  if (!text.empty()) std::memcpy(&rest, text.data(), text.size());
-  mix(rest);
-  return hash * kMultiplier;
 }
 
 bool looks_like_byte_token(std::string_view text) {
@@ -80,7 +57,7 @@ void Vocabulary::copy_texts(std::span<const std::string_view> texts) {
 }
 
 void Vocabulary::index_texts() {
-  slots_.resize(std::bit_ceil(std::max<size_t>(offsets_.size(), 8) * 2));
+  slots_.resize(std::bit_ceil(std::max<size_t>(static_cast<size_t>(size()), 8) * 2));
   for (int32_t id = 0; id < size(); ++id) insert(id);
 }
 

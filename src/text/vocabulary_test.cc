@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "text/hash.h"
 
 namespace beryl::text {
 namespace {
@@ -86,6 +87,24 @@ TEST(Vocabulary, RefusesBadTokens) {
   EXPECT_EQ(complaint(texts), "there is no token '<0xAB>'");
   EXPECT_THAT(complaint(with_bytes({"<0xab>"})), testing::HasSubstr("looks like a byte"));
   EXPECT_THAT(complaint(with_bytes({"<0x+1>"})), testing::HasSubstr("looks like a byte"));
+}
+
+// A file made so that all tokens have the same slot would make loading quadratic.
+TEST(Vocabulary, RefusesTokensMadeToCollide) {
+  constexpr uint64_t kSlotMask = 2047;
+  std::vector<std::string> colliding;
+  for (int i = 0; colliding.size() < 700; ++i) {
+    std::string text = fmt::format("{}", i);
+    if ((hash_text(text) & kSlotMask) == 0) colliding.push_back(std::move(text));
+  }
+  EXPECT_THAT(complaint(with_bytes(colliding)), testing::HasSubstr("collides with too many others"));
+  // As many as are bearable, and all are found.
+  colliding.resize(300);
+  while (colliding.size() < 700) colliding.push_back(fmt::format("filler {}", colliding.size()));
+  const std::vector<std::string> texts = with_bytes(colliding);
+  const Vocabulary vocabulary = make(texts);
+  for (int32_t id = 0; id < vocabulary.size(); ++id) ASSERT_EQ(vocabulary.find(vocabulary.text(id)), id);
+  EXPECT_EQ(vocabulary.find("absent"), std::nullopt);
 }
 
 TEST(Vocabulary, RefusesTooManyTokens) {
