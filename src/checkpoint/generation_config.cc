@@ -46,7 +46,9 @@ class TokenFields {
 
  private:
   bool is_id(const nlohmann::json& value) const {
-    return value.is_number_unsigned() && value.get<uint64_t>() <= static_cast<uint64_t>(id_max_);
+    if (!value.is_number_unsigned()) return false;
+    const auto id = value.get<uint64_t>();
+    return id <= INT32_MAX && static_cast<int64_t>(id) <= id_max_;
   }
 
   const ConfigFields& fields_;

@@ -92,6 +92,11 @@ TEST(GenerationConfig, TokensMustBeInTheVocabulary) {
   EXPECT_THAT(refusal(R"({"suppress_tokens":{}})"), HasSubstr("suppress_tokens is {}"));
 }
 
+TEST(GenerationConfig, AnEmptyVocabularyHasNoTokens) {
+  EXPECT_THROW(parse_generation_config(parse_json(R"({"eos_token_id":[0]})", "g"), 0, "g"), Error);
+  EXPECT_THROW(parse_generation_config(parse_json(R"({"bos_token_id":0})", "g"), 0, "g"), Error);
+}
+
 TEST(GenerationConfig, NumbersHaveRanges) {
   EXPECT_EQ(refusal(R"({"temperature":0,"top_k":0,"top_p":0,"min_p":0,"repetition_penalty":0.01})"), "");
   EXPECT_EQ(refusal(R"({"temperature":2,"top_k":2147483647,"top_p":1,"min_p":1,"repetition_penalty":2})"),
