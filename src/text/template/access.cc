@@ -35,8 +35,9 @@ Value loop_attribute(Runtime& runtime, const Value& owner, std::string_view name
   if (name == "first") return Value::boolean(loop.index0 == 0);
   if (name == "last") return Value::boolean(loop.index0 == size - 1);
   if (name == "length") return Value::integer(size);
-  if (name == "depth") return Value::integer(loop.depth0 + 1);
-  if (name == "depth0") return Value::integer(loop.depth0);
+  // Only recursive loops go deeper.
+  if (name == "depth") return Value::integer(1);
+  if (name == "depth0") return Value::integer(0);
   if (name == "previtem") return loop_item(runtime, owner, name, loop.index0 - 1);
   if (name == "nextitem") return loop_item(runtime, owner, name, loop.index0 + 1);
   return {};
@@ -113,9 +114,8 @@ Value slice_of(Runtime& runtime, const Value& object, const Value& begin, const 
   if (object.is(Kind::kString)) {
     return Value::string(runtime.arena(), slice(runtime, object.string(), begin, end, stride));
   }
-  if (!object.is_sequence() && !object.is(Kind::kRange)) {
-    fail_render(fmt::format("'{}' object is not subscriptable", type_name(object)));
-  }
+  if (object.is(Kind::kMap)) fail_render("unhashable type: 'slice'");
+  if (!object.is_sequence() && !object.is(Kind::kRange)) return {};
   const auto [first, count] = slice_range(begin, end, stride, length_of(runtime, object));
   if (object.is(Kind::kRange)) {
     const Range& range = object.range();

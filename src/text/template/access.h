@@ -13,7 +13,8 @@ Value find_attribute(Runtime& runtime, const Value& object, const Value& name);
 // object[key]: an item or key first, then a method or built-in attribute.
 Value find_item(Runtime& runtime, const Value& object, const Value& key);
 
-// Each bound may be undefined. Errors: kInvalidInput when `object` has no slices.
+// Each bound may be undefined. Undefined when `object` has no items in order. Errors: kInvalidInput for maps
+// and when `object` is undefined.
 Value slice_of(Runtime& runtime, const Value& object, const Value& begin, const Value& end,
                const Value& step);
 

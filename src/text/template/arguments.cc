@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/quote.h"
 #include "text/template/value_order.h"
 
 namespace beryl::text {
@@ -23,9 +24,11 @@ BoundArguments::BoundArguments(std::string_view callee, const Arguments& argumen
   }
   for (const NamedValue& argument : arguments.named) {
     const auto* const name = std::find(names.begin(), names.end(), argument.name);
-    if (name == names.end()) fail_render(fmt::format("{}() has no parameter '{}'", callee, argument.name));
+    if (name == names.end())
+      fail_render(fmt::format("{}() has no parameter {}", callee, quote(argument.name)));
     const auto index = static_cast<size_t>(name - names.begin());
-    if (is_given_[index]) fail_render(fmt::format("{}() got parameter '{}' twice", callee, argument.name));
+    if (is_given_[index])
+      fail_render(fmt::format("{}() got parameter {} twice", callee, quote(argument.name)));
     values_[index] = argument.value;
     is_given_[index] = true;
   }

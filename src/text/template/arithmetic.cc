@@ -186,8 +186,10 @@ std::optional<Value> container_result(Runtime& runtime, BinaryOperator op, const
 }  // namespace
 
 Value apply_binary(Runtime& runtime, BinaryOperator op, const Value& left, const Value& right) {
+  // An undefined value can be printed, so it can fill a format.
+  const bool is_format = op == BinaryOperator::kModulo && left.is(Kind::kString);
   if (left.is(Kind::kUndefined)) fail_render(missing_text(left));
-  if (right.is(Kind::kUndefined)) fail_render(missing_text(right));
+  if (right.is(Kind::kUndefined) && !is_format) fail_render(missing_text(right));
   if (left.is_integral() && right.is_integral()) return integer_result(op, left.integer(), right.integer());
   if (left.is_number() && right.is_number()) return real_result(op, left.real(), right.real());
   const auto result = container_result(runtime, op, left, right);

@@ -6,82 +6,17 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/quote.h"
+#include "text/template/expression_depth.h"
 #include "text/template/limits.h"
 #include "text/template/literals.h"
 
 // The grammar is read by recursive descent. Its depth is bounded: by depth_ for expressions in brackets, and
-// by Expression::depth for chains. NOLINTBEGIN(misc-no-recursion)
+// by Expression::depth for chains.
+
+// NOLINTBEGIN(misc-no-recursion)
 
 namespace beryl::text {
-namespace {
-
-int depth_of(const ExpressionPtr& expression) {
-  return expression == nullptr ? 0 : expression->depth;
-}
-
-int depth_of(const std::vector<ExpressionPtr>& expressions) {
-  int depth = 0;
-  for (const ExpressionPtr& expression : expressions) depth = std::max(depth, depth_of(expression));
-  return depth;
-}
-
-int depth_of(const CallArguments& arguments) {
-  int depth = depth_of(arguments.positional);
-  for (const auto& [name, value] : arguments.named) depth = std::max(depth, depth_of(value));
-  return depth;
-}
-
-int depth_of(const Literal&) {
-  return 0;
-}
-int depth_of(const Variable&) {
-  return 0;
-}
-int depth_of(const SequenceLiteral& node) {
-  return depth_of(node.items);
-}
-int depth_of(const MapLiteral& node) {
-  int depth = 0;
-  for (const auto& [key, value] : node.entries) depth = std::max({depth, depth_of(key), depth_of(value)});
-  return depth;
-}
-int depth_of(const Unary& node) {
-  return depth_of(node.operand);
-}
-int depth_of(const Binary& node) {
-  return std::max(depth_of(node.left), depth_of(node.right));
-}
-int depth_of(const Concatenation& node) {
-  return depth_of(node.parts);
-}
-int depth_of(const Comparison& node) {
-  int depth = depth_of(node.first);
-  for (const auto& [op, operand] : node.rest) depth = std::max(depth, depth_of(operand));
-  return depth;
-}
-int depth_of(const Conditional& node) {
-  return std::max({depth_of(node.condition), depth_of(node.then), depth_of(node.otherwise)});
-}
-int depth_of(const Attribute& node) {
-  return depth_of(node.object);
-}
-int depth_of(const Subscript& node) {
-  return std::max(depth_of(node.object), depth_of(node.key));
-}
-int depth_of(const Slice& node) {
-  return std::max({depth_of(node.object), depth_of(node.begin), depth_of(node.end), depth_of(node.step)});
-}
-int depth_of(const Call& node) {
-  return std::max(depth_of(node.callee), depth_of(node.arguments));
-}
-int depth_of(const Filter& node) {
-  return std::max(depth_of(node.input), depth_of(node.step.arguments));
-}
-int depth_of(const Test& node) {
-  return std::max(depth_of(node.input), depth_of(node.arguments));
-}
-
-}  // namespace
 
 ExpressionParser::ExpressionParser(ParsedTemplate& parsed, std::vector<Token> tokens)
     : parsed_(parsed), tokens_(std::move(tokens)) {}
@@ -132,7 +67,7 @@ void ExpressionParser::fail_unexpected(std::string_view expected) const {
     fail(token.position, fmt::format("the template ends here, expected {}", expected));
   }
   fail(token.position,
-       fmt::format("unexpected '{}', expected {}", token.text.substr(0, kShownBytesMax), expected));
+       fmt::format("unexpected {}, expected {}", quote(token.text, kShownBytesMax), expected));
 }
 
 Symbol ExpressionParser::symbol_of(std::string_view name) {
@@ -147,7 +82,7 @@ Value ExpressionParser::string_literal(std::string_view text) {
 
 template <typename Node>
 ExpressionPtr ExpressionParser::make(Position position, Node node) {
-  const int depth = depth_of(node) + 1;
+  const int depth = depth_below(node) + 1;
   if (depth > kExpressionDepthMax) {
     fail(position, fmt::format("this expression is nested deeper than {}", kExpressionDepthMax));
   }

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "base/quote.h"
 #include "text/template/access.h"
 #include "text/template/arguments.h"
 #include "text/template/filters.h"
@@ -59,7 +60,7 @@ Value apply_map(Runtime& runtime, const Value& input, const Arguments& arguments
   }
   const std::string_view name = name_in(arguments, 0, "map").text();
   const FilterFunction filter = find_filter(name);
-  if (filter == nullptr) fail_render(fmt::format("no filter named '{}'", name));
+  if (filter == nullptr) fail_render(fmt::format("no filter named {}", quote(name)));
   runtime.charge(items.size());
   std::vector<Value> results;
   for (const Value& item : items) results.push_back(filter(runtime, item, rest_of(arguments, 1)));
@@ -70,7 +71,7 @@ Predicate predicate_in(const Arguments& arguments, size_t index, std::string_vie
   if (index >= arguments.positional.size()) return nullptr;
   const std::string_view name = name_in(arguments, index, callee).text();
   const Predicate predicate = find_predicate(name);
-  if (predicate == nullptr) fail_render(fmt::format("no test named '{}'", name));
+  if (predicate == nullptr) fail_render(fmt::format("no test named {}", quote(name)));
   return predicate;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/quote.h"
 #include "text/template/limits.h"
 #include "text/template/unicode.h"
 #include "text/template/value_order.h"
@@ -176,7 +177,7 @@ Specification take_percent_specification(Reader& reader) {
   if (spec.type == 'i' || spec.type == 'u') spec.type = 'd';
   if (spec.type == 'F') spec.type = 'f';
   if (std::string_view("srdfegxXo%").find(spec.type) == std::string_view::npos) {
-    fail_render(fmt::format("unsupported format character '{}'", spec.type));
+    fail_render(fmt::format("unsupported format character {}", quote({&spec.type, 1})));
   }
   const bool is_text = spec.type == 's' || spec.type == 'r';
   if (spec.align == '<' || is_text) spec.fill = ' ';
@@ -202,7 +203,7 @@ Specification parse_brace_specification(std::string_view text, const Value& valu
   spec.type = value.is(Kind::kInt) ? 'd' : is_number && spec.precision >= 0 ? 'g' : 's';
   if (!reader.at_end()) spec.type = reader.take();
   if (!reader.at_end() || std::string_view("sdfegxXo").find(spec.type) == std::string_view::npos) {
-    fail_render(fmt::format("unsupported format specification '{}'", text));
+    fail_render(fmt::format("unsupported format specification {}", quote(text)));
   }
   if (spec.align == '\0') spec.align = is_number ? '>' : '<';
   return spec;
@@ -219,7 +220,7 @@ const Value& argument_of(const Arguments& arguments, std::string_view field, siz
   }
   const auto named = std::find_if(arguments.named.begin(), arguments.named.end(),
                                   [field](const NamedValue& argument) { return argument.name == field; });
-  if (named == arguments.named.end()) fail_render(fmt::format("format: no argument '{}'", field));
+  if (named == arguments.named.end()) fail_render(fmt::format("format: no argument {}", quote(field)));
   return named->value;
 }
 
@@ -254,7 +255,7 @@ MarkedText format_percent(Runtime& runtime, const MarkedText& format, std::span<
     if (has_map && reader.skip_if('(')) {
       const std::string_view name = reader.take_until(')');
       value = find_in_map(runtime, values[0], Value::string(runtime.arena(), MarkedText(name, kComputed)));
-      if (value == nullptr) fail_render(fmt::format("format: no key '{}'", name));
+      if (value == nullptr) fail_render(fmt::format("format: no key {}", quote(name)));
     }
     const Specification spec = take_percent_specification(reader);
     if (spec.type == '%') {
@@ -264,7 +265,9 @@ MarkedText format_percent(Runtime& runtime, const MarkedText& format, std::span<
     if (value == nullptr && used >= values.size()) fail_render("not enough arguments for format string");
     append_formatted(runtime, out, value != nullptr ? *value : values[used++], spec);
   }
-  if (used < values.size() && !has_map) fail_render("not all arguments converted during string formatting");
+  const bool may_be_unused = has_map || (values.size() == 1 && values[0].is(Kind::kUndefined));
+  if (used < values.size() && !may_be_unused)
+    fail_render("not all arguments converted during string formatting");
   return out.finish();
 }
 

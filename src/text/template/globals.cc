@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/quote.h"
 #include "text/template/arguments.h"
 #include "text/template/limits.h"
+#include "text/template/unicode.h"
 #include "text/template/value_order.h"
 #include "text/template/value_text.h"
 
@@ -70,10 +72,23 @@ Value call_namespace(Runtime& runtime, const Arguments& arguments) {
   return Value::name_space(space);
 }
 
+// The template's words to the user may hold the caller's text: no control characters but line ends and tabs,
+// and not without bound.
+std::string shown_message(std::string_view text) {
+  constexpr size_t kCharactersMax = 2000;
+  std::string shown(text.substr(0, offset_of_character(text, kCharactersMax)));
+  for (char& c : shown) {
+    const bool is_control = (c >= 0 && c < ' ' && c != '\n' && c != '\t') || c == 0x7F;
+    if (is_control) c = '?';
+  }
+  return shown;
+}
+
 Value call_raise_exception(Runtime& runtime, const Arguments& arguments) {
   const BoundArguments bound("raise_exception", arguments, {"message"}, 1);
+  const std::string message = shown_message(to_text(runtime, bound.at(0)).text());
   runtime.is_raised_by_template = true;
-  fail_render(std::string(to_text(runtime, bound.at(0)).text()));
+  fail_render(message);
 }
 
 Value call_strftime_now(Runtime& runtime, const Arguments& arguments) {
@@ -88,7 +103,7 @@ Value call_strftime_now(Runtime& runtime, const Arguments& arguments) {
     is_supported =
         is_supported && i < format.size() && kConversions.find(format[i]) != std::string_view::npos;
   }
-  if (!is_supported) fail_render(fmt::format("strftime_now(): unsupported format '{}'", format));
+  if (!is_supported) fail_render(fmt::format("strftime_now(): unsupported format {}", quote(format)));
   const std::tm now = runtime.now();
   const size_t size = std::strftime(buffer.data(), buffer.size(), format.c_str(), &now);
   const std::string_view copy = runtime.arena().copy({buffer.data(), size});

@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/quote.h"
 #include "text/template/globals.h"
 #include "text/template/interpreter_depth.h"
 #include "text/template/value_order.h"
 #include "text/template/value_text.h"
 
 // Blocks and calls are carried out by recursion, bounded by kEvaluationDepthMax and kCallDepthMax.
+
 // NOLINTBEGIN(misc-no-recursion)
 
 namespace beryl::text {
@@ -114,12 +116,11 @@ Interpreter::Flow Interpreter::run(const ForStatement& statement) {
   // Otherwise each is evaluated when its turn comes, and may depend on what the body did before.
   const bool is_filtered_first = statement.filter != nullptr && statement.uses_loop;
   if (is_filtered_first) items = filtered_items(statement, items);
-  auto* const loop = runtime_.arena().make(Loop{items, 0, loop_depth_, nullptr});
+  auto* const loop = runtime_.arena().make(Loop{items, 0, nullptr});
   Scope* const outer = scope_;
   Scope* scope = make_scope(outer);
   const Symbol loop_symbol = statement.loop_symbol;
   bool has_run = false;
-  ++loop_depth_;
   for (int64_t i = 0; i < items.size(); ++i) {
     runtime_.charge(1);
     runtime_.set_position(position);
@@ -128,12 +129,13 @@ Interpreter::Flow Interpreter::run(const ForStatement& statement) {
     scope_ = scope;
     assign(statement.target, items.at(i));
     if (statement.filter != nullptr && !is_filtered_first && !is_true(evaluate(*statement.filter))) continue;
-    has_run = true;
     loop->index0 = i;
     bind(*scope, loop_symbol, Value::loop(loop));
-    if (run_block(statement.body) == Flow::kBreak) break;
+    const Flow flow = run_block(statement.body);
+    // As jinja2 has it, a turn that is left early does not count for the loop's else.
+    has_run = has_run || flow == Flow::kNext;
+    if (flow == Flow::kBreak) break;
   }
-  --loop_depth_;
   scope_ = outer;
   return has_run ? Flow::kNext : run_block(statement.otherwise);
 }
@@ -223,8 +225,8 @@ void Interpreter::assign_name(const TargetName& target, const Value& value) {
   if (target.attribute.is(Kind::kUndefined)) return bind(*scope_, target.symbol, value);
   const Value* const space = find_variable(target.symbol);
   if (space == nullptr || !space->is(Kind::kNamespace)) {
-    fail_render(fmt::format("cannot assign an attribute of '{}': it is not a namespace",
-                            parsed_.symbol_names[target.symbol]));
+    fail_render(fmt::format("cannot assign an attribute of {}: it is not a namespace",
+                            quote(parsed_.symbol_names[target.symbol])));
   }
   set_in_namespace(runtime_.arena(), space->name_space(), target.attribute.string(), value);
 }

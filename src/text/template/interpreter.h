@@ -115,7 +115,6 @@ class Interpreter {
   Scope* scope_;
   int depth_ = 0;       // evaluations within each other
   int call_depth_ = 0;  // macro calls within each other
-  int loop_depth_ = 0;
 };
 
 }  // namespace beryl::text

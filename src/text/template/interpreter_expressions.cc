@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/quote.h"
 #include "text/template/access.h"
 #include "text/template/arithmetic.h"
 #include "text/template/filters.h"
@@ -15,6 +16,7 @@
 #include "text/template/value_text.h"
 
 // Expressions are evaluated by recursion, bounded by kEvaluationDepthMax and kCallDepthMax.
+
 // NOLINTBEGIN(misc-no-recursion)
 
 namespace beryl::text {
@@ -153,7 +155,7 @@ Value Interpreter::apply_filter(const Value& input, const FilterStep& step) {
   const FilterFunction filter = find_filter(step.name);
   if (filter == nullptr) {
     runtime_.set_position(step.position);
-    fail_render(fmt::format("no filter named '{}'", step.name));
+    fail_render("no filter named " + quote(step.name));
   }
   const EvaluatedArguments arguments = evaluate(step.arguments);
   return filter(runtime_, input, arguments.view());
@@ -165,7 +167,7 @@ Value Interpreter::evaluate(const Filter& node) {
 
 Value Interpreter::evaluate(const Test& node) {
   const Predicate predicate = find_predicate(node.name);
-  if (predicate == nullptr) fail_render(fmt::format("no test named '{}'", node.name));
+  if (predicate == nullptr) fail_render("no test named " + quote(node.name));
   const Value input = evaluate(*node.input);
   const EvaluatedArguments arguments = evaluate(node.arguments);
   return Value::boolean(predicate(runtime_, input, arguments.view()));
@@ -199,7 +201,8 @@ Value Interpreter::argument_for(const MacroStatement& macro, size_t index, const
                    [&](const NamedValue& argument) { return argument.name == parameter.name; });
   const bool is_named = named != arguments.named.end();
   if (index < arguments.positional.size()) {
-    if (is_named) fail_render(fmt::format("macro '{}' got two values for '{}'", macro.name, parameter.name));
+    if (is_named)
+      fail_render(fmt::format("macro {} got two values for {}", quote(macro.name), quote(parameter.name)));
     return arguments.positional[index];
   }
   if (is_named) return named->value;
@@ -212,14 +215,14 @@ Value Interpreter::call_macro(const Macro& macro, const Arguments& arguments, co
     throw Error(ErrorCode::kResource, fmt::format("macros call each other deeper than {}", kCallDepthMax));
   }
   if (arguments.positional.size() > statement.parameters.size()) {
-    fail_render(fmt::format("macro '{}' takes at most {} arguments, got {}", statement.name,
+    fail_render(fmt::format("macro {} takes at most {} arguments, got {}", quote(statement.name),
                             statement.parameters.size(), arguments.positional.size()));
   }
   for (const NamedValue& argument : arguments.named) {
     const bool is_known = std::any_of(statement.parameters.begin(), statement.parameters.end(),
                                       [&](const auto& parameter) { return parameter.name == argument.name; });
     if (!is_known)
-      fail_render(fmt::format("macro '{}' has no parameter '{}'", statement.name, argument.name));
+      fail_render(fmt::format("macro {} has no parameter {}", quote(statement.name), quote(argument.name)));
   }
   ++call_depth_;
   Scope* const outer = std::exchange(scope_, make_scope(macro.scope));

@@ -11,6 +11,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Recursion is bounded by kValueDepthMax.
+
 // NOLINTBEGIN(misc-no-recursion)
 class Converter {
  public:

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/quote.h"
 #include "text/template/unicode.h"
 
 namespace beryl::text {
@@ -248,8 +249,8 @@ class Lexer {
     const auto* const found = std::find_if(kOperators.begin(), kOperators.end(),
                                            [this](std::string_view text) { return at(offset_, text); });
     if (found == kOperators.end()) {
-      fail(offset_, fmt::format("unexpected character '{}'",
-                                source_.substr(offset_, character_at(source_, offset_).byte_count)));
+      fail(offset_, "unexpected character " +
+                        quote(source_.substr(offset_, character_at(source_, offset_).byte_count)));
     }
     if (*found == "(" || *found == "[" || *found == "{")
       brackets_ += *found == "(" ? ')' : *found == "[" ? ']' : '}';

@@ -7,10 +7,12 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/quote.h"
 #include "text/template/expression_parser.h"
 #include "text/template/limits.h"
 
 // Blocks are read by recursive descent, bounded by kBlockDepthMax.
+
 // NOLINTBEGIN(misc-no-recursion)
 
 namespace beryl::text {
@@ -88,7 +90,8 @@ class StatementParser {
           {name.position, ScopeStatement{{}, parse_body("endgeneration", "this generation block")}});
     }
     if (name.text == "break" || name.text == "continue") {
-      if (loop_depth_ == 0) tokens_.fail(name.position, fmt::format("'{}' outside of a loop", name.text));
+      if (loop_depth_ == 0)
+        tokens_.fail(name.position, fmt::format("{} outside of a loop", quote(name.text)));
       tokens_.expect(TokenKind::kBlockEnd, "'%}'");
       if (name.text == "break") return body.push_back({name.position, BreakStatement{}});
       return body.push_back({name.position, ContinueStatement{}});
@@ -96,9 +99,9 @@ class StatementParser {
     constexpr std::string_view kLoading[] = {"include", "import", "from", "extends", "block"};
     if (std::find(std::begin(kLoading), std::end(kLoading), name.text) != std::end(kLoading)) {
       tokens_.fail(name.position,
-                   fmt::format("'{}' is not supported: a chat template stands alone", name.text));
+                   fmt::format("{} is not supported: a chat template stands alone", quote(name.text)));
     }
-    tokens_.fail(name.position, fmt::format("unknown statement '{}'", name.text));
+    tokens_.fail(name.position, "unknown statement " + quote(name.text));
   }
 
   IfStatement parse_if() {
@@ -158,9 +161,9 @@ class StatementParser {
 
   TargetName parse_target_name() {
     const Token name = tokens_.expect(TokenKind::kName, "a variable's name");
-    constexpr std::string_view kReserved[] = {"true", "false", "none", "True", "False", "None", "loop"};
+    constexpr std::string_view kReserved[] = {"true", "false", "none", "True", "False", "None"};
     if (std::find(std::begin(kReserved), std::end(kReserved), name.text) != std::end(kReserved)) {
-      tokens_.fail(name.position, fmt::format("cannot assign to '{}'", name.text));
+      tokens_.fail(name.position, "cannot assign to " + quote(name.text));
     }
     TargetName target{tokens_.symbol_of(name.text), Value()};
     if (tokens_.skip_operator(".")) {

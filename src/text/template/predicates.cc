@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "text/template/arguments.h"
@@ -75,7 +76,10 @@ int64_t integer_of(const Value& value, std::string_view name) {
 
 template <bool wants_odd>
 bool is_odd(Runtime&, const Value& value, const Arguments&) {
-  return (integer_of(value, wants_odd ? "odd" : "even") % 2 != 0) == wants_odd;
+  if (!value.is_number()) fail_render(fmt::format("'is odd' needs a number, found {}", type_name(value)));
+  const double remainder =
+      value.is_integral() ? static_cast<double>(value.integer() % 2) : std::fmod(value.real(), 2);
+  return wants_odd ? std::abs(remainder) == 1 : remainder == 0;
 }
 
 bool is_divisible(Runtime&, const Value& value, const Arguments& arguments) {

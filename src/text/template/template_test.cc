@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "text/template/reference_data.h"
 
@@ -37,6 +39,57 @@ TEST(Template, MatchesGoldenRendersOfTheLargeTemplate) {
 
 TEST(Template, MatchesGoldenRendersOfTheSmallTemplate) {
   compare_with_golden(kSmall, "small");
+}
+
+// The text, or "error: MESSAGE".
+std::string outcome(const std::string& source, const nlohmann::ordered_json& context) {
+  try {
+    return render_json(Template(source, "t"), context).text;
+  } catch (const Error& error) {
+    return "error: " + error.message();
+  }
+}
+
+// Texts must be equal. What jinja2 refuses must be refused; where its message is about undefined values, or
+// is the template's own, ours holds the same words.
+void compare_with_reference(const nlohmann::ordered_json& reference, const std::string& found) {
+  if (!reference.contains("error")) {
+    EXPECT_EQ(found, reference["text"].get<std::string>());
+    return;
+  }
+  const auto expected = reference["error"].get<std::string>();
+  EXPECT_TRUE(found.starts_with("error: ")) << "expected " << expected << "\nfound    " << found;
+  const bool has_own_words =
+      expected.starts_with("UndefinedError: '") || expected.starts_with("TemplateError: ");
+  if (has_own_words) {
+    EXPECT_NE(found.find(expected.substr(expected.find(": ") + 2)), std::string::npos)
+        << "expected " << expected << "\nfound    " << found;
+  }
+}
+
+TEST(Template, RendersOlderTemplatesAsJinja2) {
+  const auto golden = reference_json("golden_renders.json");
+  const auto older = reference_json("older_renders.json");
+  for (const auto& reference : older["cases"]) {
+    const auto& conversations = golden["cases"];
+    const auto conversation =
+        std::find_if(conversations.begin(), conversations.end(),
+                     [&](const auto& candidate) { return candidate["name"] == reference["conversation"]; });
+    ASSERT_NE(conversation, conversations.end());
+    SCOPED_TRACE(reference["template"].get<std::string>() + ", " +
+                 reference["conversation"].get<std::string>());
+    compare_with_reference(reference, outcome(chat_template_file(reference["template"].get<std::string>()),
+                                              (*conversation)["context"]));
+  }
+}
+
+TEST(Template, RendersSnippetsAsJinja2) {
+  const auto snippets = reference_json("snippets.json");
+  for (const auto& reference : snippets["cases"]) {
+    const auto source = reference["template"].get<std::string>();
+    SCOPED_TRACE(source);
+    compare_with_reference(reference, outcome(source, snippets["context"]));
+  }
 }
 
 }  // namespace

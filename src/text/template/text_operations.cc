@@ -193,7 +193,7 @@ std::vector<MarkedText> split_at_space(Runtime& runtime, const MarkedText& text,
       cut = is_left ? cut + next.byte_count : cut - next.byte_count;
     }
     if (splits_max == 0) {
-      pieces.push_back(strip(rest, std::nullopt, is_left ? Side::kRight : Side::kLeft));
+      pieces.push_back(rest);
       break;
     }
     pieces.push_back(is_left ? rest.slice(0, cut) : rest.slice(cut, rest.size()));

@@ -175,7 +175,6 @@ struct Namespace {
 struct Loop {
   Items items;
   int64_t index0 = 0;
-  int64_t depth0 = 0;
   const List* last_changed = nullptr;  // what loop.changed() was called with before
 };
 

@@ -7,6 +7,7 @@
 #include "text/template/unicode.h"
 
 // Containers are walked by recursion; their depth is at most kValueDepthMax.
+
 // NOLINTBEGIN(misc-no-recursion)
 
 namespace beryl::text {

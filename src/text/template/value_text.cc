@@ -8,11 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "base/quote.h"
 #include "text/template/stable_order.h"
 #include "text/template/unicode.h"
 #include "text/template/value_order.h"
 
 // Containers are walked by recursion; their depth is at most kValueDepthMax.
+
 // NOLINTBEGIN(misc-no-recursion)
 
 namespace beryl::text {
@@ -327,8 +329,8 @@ std::string missing_text(const Value& value) {
                                                        : std::string(type_name(missing->key));
     return fmt::format("{} has no element {}", owner_text, key);
   }
-  if (owner.is(Kind::kUndefined)) return fmt::format("'{}' is undefined", missing->key.text());
-  return fmt::format("'{}' has no attribute '{}'", owner_text, missing->key.text());
+  if (owner.is(Kind::kUndefined)) return quote(missing->key.text()) + " is undefined";
+  return fmt::format("'{}' has no attribute {}", owner_text, quote(missing->key.text()));
 }
 
 }  // namespace beryl::text
