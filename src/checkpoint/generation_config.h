@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <limits>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string_view>
@@ -37,7 +36,6 @@ GenerationConfig parse_generation_config(const nlohmann::json& config, int64_t v
 
 // That of a model directory, or the defaults when it has no generation_config.json. Errors: as above, and
 // those of reading a file.
-GenerationConfig load_generation_config(const std::filesystem::path& directory,
-                                        int64_t vocabulary_size = std::numeric_limits<int32_t>::max());
+GenerationConfig load_generation_config(const std::filesystem::path& directory, int64_t vocabulary_size);
 
 }  // namespace beryl::checkpoint

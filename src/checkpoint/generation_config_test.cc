@@ -117,7 +117,7 @@ TEST(GenerationConfig, NumbersHaveRanges) {
 
 TEST(GenerationConfig, ADirectoryWithoutTheFileHasTheDefaults) {
   const TemporaryDirectory directory;
-  expect_defaults(load_generation_config(directory.path()));
+  expect_defaults(load_generation_config(directory.path(), 512));
 }
 
 TEST(GenerationConfig, ABrokenFileIsNamed) {
@@ -125,7 +125,7 @@ TEST(GenerationConfig, ABrokenFileIsNamed) {
   const fs::path path = directory.write("generation_config.json", "{");
   const auto message = [&]() -> std::string {
     try {
-      load_generation_config(directory.path());
+      load_generation_config(directory.path(), 512);
     } catch (const Error& error) {
       return error.message();
     }
