@@ -16,4 +16,9 @@ struct JsonLimits {
 // errors, usually a file name. Errors: kInvalidInput with the byte position.
 nlohmann::json parse_json(std::string_view text, std::string_view source, JsonLimits limits = {});
 
+// The same, keeping the order in which the keys of objects are written. Look-ups in the result take time
+// linear in the number of keys.
+nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view source,
+                                          JsonLimits limits = {});
+
 }  // namespace beryl

@@ -33,6 +33,14 @@ TEST(Json, ParsesOneValue) {
   EXPECT_EQ(value.at("a").at(5), "é");
 }
 
+TEST(Json, KeepsTheOrderOfKeysWhereAsked) {
+  const nlohmann::ordered_json value =
+      parse_ordered_json(R"({"b": {"z": 1, "a": [{"y": 2, "x": {}}]}, "a": null, "B": "c"})", "x.json");
+  EXPECT_EQ(value.dump(), R"({"b":{"z":1,"a":[{"y":2,"x":{}}]},"a":null,"B":"c"})");
+  EXPECT_THROW(parse_ordered_json(R"({"a":1,"b":2,"\u0061":3})", "x.json"), Error);
+  EXPECT_EQ(parse_ordered_json(R"([{"a":1},{"a":{"a":1}}])", "x.json").dump(), R"([{"a":1},{"a":{"a":1}}])");
+}
+
 TEST(Json, RefusesWhatIsNotJson) {
   for (const char* text : {"", " ", "{", "[1,]", "{\"a\":}", "{'a':1}", "01", "1.", "NaN", "nul", "1 2",
                            "{}{}", "// comment\n1", "\"\\x\"", "\"\\ud800\"", "\"\xff\"", "\"a\nb\""}) {
