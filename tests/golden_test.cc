@@ -71,7 +71,8 @@ class GoldenTest : public testing::TestWithParam<std::string> {
 
 TEST_P(GoldenTest, F32MatchesEveryLogitAndStream) {
   Loaded loaded(GetParam(), backend::Compute::kF32);
-  eval::GoldenOptions options = {.bounds = eval::default_bounds(backend::Compute::kF32)};
+  eval::GoldenOptions options = {
+      .bounds = eval::default_bounds(backend::Compute::kF32, loaded.checkpoint.config())};
   options.hidden_tolerance = 5e-4;
   const eval::GoldenResult result = check_golden(loaded.network, *loaded.cpu, golden(), options);
   EXPECT_LE(result.logit_difference_max, 5e-4);

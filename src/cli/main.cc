@@ -1,6 +1,37 @@
-#include <cstdio>
+#include <fmt/format.h>
 
-int main() {
-  std::puts("beryl");
-  return 0;
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <iostream>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+
+namespace {
+
+constexpr int kExitFailure = 1;
+constexpr int kExitUsage = 2;
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Beryl runs quantised Gemma 4 checkpoints exactly as they are published.", "beryl");
+  beryl::cli::CommandLine command_line(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);  // prints the help that was asked for, or what is wrong
+    return code == 0 ? 0 : kExitUsage;
+  }
+  beryl::cli::install_interrupt_handler();
+  try {
+    return command_line.run(std::cin, std::cout);
+  } catch (const beryl::Error& error) {
+    fmt::print(stderr, "error: {}\n", error.message());
+    if (!error.help().empty()) fmt::print(stderr, "help: {}\n", error.help());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "error: out of memory\n");
+  }
+  return kExitFailure;
 }

@@ -148,7 +148,7 @@ class GoldenCheck {
         ++result.greedy_equal;
         result.margin_difference_max = std::max(result.margin_difference_max,
                                                 std::abs(ours.margin - double{prompt.greedy_margin[step]}));
-      } else if (prompt.greedy_margin[step] > options_.bounds.margin_min) {
+      } else if (options_.bounds.margin_min && prompt.greedy_margin[step] > *options_.bounds.margin_min) {
         ++result.greedy_wrong;
       }
       if (step + 1 < prompt.greedy.size()) {
@@ -180,10 +180,9 @@ class GoldenCheck {
 
 }  // namespace
 
-GoldenBounds default_bounds(backend::Compute compute) {
-  if (compute == backend::Compute::kF32)
-    return {.logit_difference_max = 5e-4, .kl_mean_max = {}, .margin_min = 0.002};
-  return {.logit_difference_max = {}, .kl_mean_max = 5e-3, .margin_min = 0.25};
+GoldenBounds default_bounds(backend::Compute compute, const checkpoint::ModelConfig& config) {
+  if (compute == backend::Compute::kF32) return {.logit_difference_max = 5e-4, .margin_min = 0.002};
+  return {.kl_mean_max = config.is_moe() ? 0.15 : 5e-3};
 }
 
 GoldenResult check_golden(const model::Network& network, backend::Backend& backend, const GoldenFile& golden,

@@ -19,12 +19,13 @@ namespace beryl::eval {
 struct GoldenBounds {
   std::optional<double> logit_difference_max = {};  // largest difference of any logit
   std::optional<double> kl_mean_max = {};           // mean divergence a position, in nats
-  // Greedy tokens must be equal where the recorded margin is larger.
-  double margin_min = 0;
+  // Greedy tokens must be equal where the recorded margin is larger than this.
+  std::optional<double> margin_min = {};
 };
 
-// The bounds for a mode: exact arithmetic is held to each logit, rounded arithmetic to the distribution.
-GoldenBounds default_bounds(backend::Compute compute);
+// The bounds for a mode: exact arithmetic is held to each logit and greedy token, rounded arithmetic to the
+// distribution, more loosely where experts are chosen: a choice between near equals flips with any rounding.
+GoldenBounds default_bounds(backend::Compute compute, const checkpoint::ModelConfig& config);
 
 struct PromptResult {
   int64_t positions = 0;

@@ -1,0 +1,105 @@
+#include "cli/commands.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "cli/check_command.h"
+#include "cli/doctor_command.h"
+#include "cli/run_command.h"
+#include "cli/tokenize_command.h"
+
+namespace beryl::cli {
+
+struct CommandLine::Options {
+  RunOptions run;
+  CheckOptions check;
+  TokenizeOptions tokenize;
+  std::string tokenize_text;
+  bool tokenize_as_text = false;
+  std::vector<int32_t> decode_ids;
+  DoctorOptions doctor;
+  bool version_json = false;
+};
+
+CommandLine::CommandLine(CLI::App& app) : app_(app), options_(std::make_unique<Options>()) {
+  app_.require_subcommand(1);
+  app_.set_version_flag("--version", "beryl " BERYL_VERSION);
+  add_run();
+  add_check();
+  add_tokenize();
+  add_doctor();
+  add_version();
+}
+
+CommandLine::~CommandLine() = default;
+
+int CommandLine::run(std::istream& in, std::ostream& out) const {
+  return command_(in, out);
+}
+
+void CommandLine::add_run() {
+  CLI::App* command = app_.add_subcommand("run", "Generate text with a model");
+  add_run_options(*command, options_->run);
+  command->callback([this] {
+    command_ = [this](std::istream&, std::ostream& out) { return run_run(options_->run, out); };
+  });
+}
+
+void CommandLine::add_check() {
+  CLI::App* command = app_.add_subcommand("check", "Compare a model with a golden file of reference logits");
+  add_check_options(*command, options_->check);
+  command->callback([this] {
+    command_ = [this](std::istream&, std::ostream& out) { return run_check(options_->check, out); };
+  });
+}
+
+void CommandLine::add_tokenize() {
+  CLI::App* command = app_.add_subcommand("tokenize", "Show the tokens of a text, or the text of tokens");
+  TokenizeOptions& tokenize = options_->tokenize;
+  command->add_option("MODEL", tokenize.model, "Directory with tokenizer.json, or such a file")->required();
+  command->add_option("TEXT", options_->tokenize_text, "Text to encode (default: all of standard input)");
+  command->add_option("--decode", options_->decode_ids, "Decode these token ids instead")->delimiter(',');
+  command->add_flag("--as-text", options_->tokenize_as_text, "Take special tokens in the text as plain text");
+  command->add_flag("--json", tokenize.json, "Print one JSON object");
+  command->add_flag("--stdin-json", tokenize.stdin_json,
+                    "Read requests as JSON lines, answer with JSON lines");
+  command->callback([this, command] {
+    TokenizeOptions& chosen = options_->tokenize;
+    if (command->count("TEXT") > 0) chosen.text = options_->tokenize_text;
+    if (command->count("--decode") > 0) chosen.decode_ids = options_->decode_ids;
+    if (options_->tokenize_as_text) chosen.special_tokens = text::SpecialTokens::kAsText;
+    command_ = [this](std::istream& in, std::ostream& out) {
+      return run_tokenize(options_->tokenize, in, out);
+    };
+  });
+}
+
+void CommandLine::add_doctor() {
+  CLI::App* command = app_.add_subcommand("doctor", "Show what this machine offers");
+  add_doctor_options(*command, options_->doctor);
+  command->callback([this] {
+    command_ = [this](std::istream&, std::ostream& out) { return run_doctor(options_->doctor, out); };
+  });
+}
+
+void CommandLine::add_version() {
+  CLI::App* command = app_.add_subcommand("version", "Show the version");
+  command->add_flag("--json", options_->version_json, "Print one JSON object");
+  command->callback([this] {
+    command_ = [this](std::istream&, std::ostream& out) {
+      if (options_->version_json) {
+        out << nlohmann::json{{"version", BERYL_VERSION}}.dump() << '\n';
+      } else {
+        out << "beryl " BERYL_VERSION "\n";
+      }
+      return 0;
+    };
+  });
+}
+
+}  // namespace beryl::cli
