@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -13,7 +14,7 @@
 namespace beryl::engine {
 namespace {
 
-constexpr size_t kFirstOrdered = 256;  // tokens that a nucleus is searched in at first
+constexpr size_t kSorted = 256;  // tokens among which the end of a nucleus is found by sorting
 constexpr float kExcluded = -std::numeric_limits<float>::infinity();
 
 bool changes_logits(const SampleInput& input) {
@@ -31,11 +32,6 @@ void exclude_outside(const TokenMask& mask, std::span<float> logits) {
       if (((words[word] >> (token % 64)) & 1U) == 0) logits[token] = kExcluded;
     }
   }
-}
-
-// The probability of a token relative to that of the most likely one.
-double weight_of(const Candidate& candidate, float max_logit, float temperature) {
-  return std::exp((static_cast<double>(candidate.logit) - max_logit) / temperature);
 }
 
 // The least logit whose probability after the temperature is at least min_p times the greatest.
@@ -89,55 +85,67 @@ int32_t Sampler::draw(const LogitScan& scan, const SampleInput& input) {
   const SamplingParams& params = input.params;
   if (params.temperature == 0 || params.top_k == 1 || params.top_p == 0) return scan.argmax();
 
+  const Scale scale{.max_logit = scan.max(), .temperature = params.temperature};
   const float cutoff = min_p_cutoff(params, scan.max());
-  const bool has_top_k = params.top_k > 0;
-  if (has_top_k) {
+  if (params.top_k > 0) {
     scan.find_top(static_cast<size_t>(params.top_k), cutoff, candidates_);
   } else {
     scan.find_at_least(cutoff, candidates_);
   }
-  double total = weigh(scan.max(), params.temperature);
-  if (params.top_p < 1) {
-    if (!has_top_k) order_nucleus(params.top_p * total, scan.max(), params.temperature);
-    total = keep_nucleus(params.top_p * total);
-  }
+  double total = weigh(0, candidates_.size(), scale);
+  if (params.top_p < 1) total = keep_nucleus(params.top_p * total, scale);
   return pick(total * uniform_at(params.seed, input.sample_index, input.position));
 }
 
-double Sampler::weigh(float max_logit, float temperature) {
+double Sampler::weigh(size_t begin, size_t end, const Scale& scale) {
   weights_.resize(candidates_.size());
   double total = 0;
-  for (size_t i = 0; i < candidates_.size(); ++i) {
-    weights_[i] = weight_of(candidates_[i], max_logit, temperature);
+  for (size_t i = begin; i < end; ++i) {
+    weights_[i] = std::exp((static_cast<double>(candidates_[i].logit) - scale.max_logit) / scale.temperature);
     total += weights_[i];
   }
   return total;
 }
 
-void Sampler::order_nucleus(double goal, float max_logit, float temperature) {
-  const auto begin = candidates_.begin();
-  double sum = 0;
-  size_t ordered = 0;
-  while (ordered < candidates_.size() && sum < goal) {
-    // Most nuclei are small; growing fourfold keeps the cost linear for those that are not.
-    const size_t end = std::min(candidates_.size(), std::max(kFirstOrdered, 4 * ordered));
-    const auto from = begin + static_cast<ptrdiff_t>(ordered);
-    const auto to = begin + static_cast<ptrdiff_t>(end);
-    if (to != candidates_.end()) std::nth_element(from, to, candidates_.end(), is_preferred);
-    std::sort(from, to, is_preferred);
-    for (; ordered < end; ++ordered) {
-      weights_[ordered] = weight_of(candidates_[ordered], max_logit, temperature);
-      sum += weights_[ordered];
+// Most nuclei are small, and their end is then in the first few tokens. A sort of the vocabulary would cost
+// ten times as much as the rest of the step, so the search only partitions until few tokens are left in
+// question.
+double Sampler::keep_nucleus(double goal, const Scale& scale) {
+  const auto partition = [&](size_t begin, size_t middle, size_t end) {
+    const auto first = candidates_.begin();
+    if (middle == end) return;
+    std::nth_element(first + static_cast<ptrdiff_t>(begin), first + static_cast<ptrdiff_t>(middle),
+                     first + static_cast<ptrdiff_t>(end), is_preferred);
+  };
+  // The nucleus holds all before `begin`, which weigh `before`, and none from `end` on.
+  size_t begin = 0;
+  size_t end = std::min(candidates_.size(), kSorted);
+  double before = 0;
+  partition(begin, end, candidates_.size());
+  while (end < candidates_.size()) {
+    const double weight = weigh(begin, end, scale);
+    if (before + weight >= goal) break;
+    before += weight;
+    begin = std::exchange(end, std::min(candidates_.size(), 4 * end));
+    partition(begin, end, candidates_.size());
+  }
+  while (end - begin > kSorted) {
+    const size_t middle = begin + (end - begin) / 2;
+    partition(begin, middle, end);
+    const double weight = weigh(begin, middle, scale);
+    if (before + weight >= goal) {
+      end = middle;
+    } else {
+      before += weight;
+      begin = middle;
     }
   }
-}
-
-double Sampler::keep_nucleus(double goal) {
-  double sum = 0;
-  size_t kept = 0;
-  while (kept < candidates_.size() && sum < goal) sum += weights_[kept++];
-  candidates_.resize(kept);
-  return sum;
+  std::sort(candidates_.begin() + static_cast<ptrdiff_t>(begin),
+            candidates_.begin() + static_cast<ptrdiff_t>(end), is_preferred);
+  weigh(begin, end, scale);
+  while (begin < end && before < goal) before += weights_[begin++];
+  candidates_.resize(begin);
+  return weigh(0, begin, scale);
 }
 
 int32_t Sampler::pick(double target) const {

@@ -58,15 +58,19 @@ class Sampler {
   Sample sample(const SampleInput& input);
 
  private:
+  // What turns a logit into a weight: exp((logit - max_logit) / temperature).
+  struct Scale {
+    double max_logit = 0;
+    double temperature = 1;
+  };
+
   Sample sample_at(const SampleInput& input);
   const LogitScan& adjust(const SampleInput& input);
   int32_t draw(const LogitScan& scan, const SampleInput& input);
-  // Fills weights_ and returns their sum.
-  double weigh(float max_logit, float temperature);
-  // Orders candidates_ by preference, as far as is needed for their weights to reach `goal`.
-  void order_nucleus(double goal, float max_logit, float temperature);
-  // Drops the candidates after those, taken in order, that reach `goal`; returns the weight of the rest.
-  double keep_nucleus(double goal);
+  // Fills weights_ of the candidates in [begin, end) and returns their sum.
+  double weigh(size_t begin, size_t end, const Scale& scale);
+  // Leaves the fewest most preferred candidates that together weigh `goal`; returns what they weigh.
+  double keep_nucleus(double goal, const Scale& scale);
   // The candidate at `target` of the sum of weights.
   int32_t pick(double target) const;
 
@@ -74,7 +78,7 @@ class Sampler {
   LogitScan adjusted_scan_;
   std::vector<float> adjusted_;
   std::vector<Candidate> candidates_;
-  std::vector<double> weights_;  // of candidates_, relative to the most likely token
+  std::vector<double> weights_;  // of candidates_; the most likely token weighs 1
 };
 
 }  // namespace beryl::engine

@@ -124,17 +124,46 @@ std::vector<Setting> settings() {
   };
 }
 
+class SamplerSettingsTest : public ::testing::TestWithParam<Setting> {};
+
+INSTANTIATE_TEST_SUITE_P(Each, SamplerSettingsTest, ::testing::ValuesIn(settings()),
+                         [](const auto& info) { return std::string(info.param.name); });
+
 // With a million draws a probability that is off by 1 % in a likely token moves the deviate by more than ten.
 // |deviate| < 4 has p = 6e-5 per setting if the draws are right; the seeds are fixed, so the outcome is too.
-TEST(SamplerTest, MillionDrawsFollowTheReference) {
+TEST_P(SamplerSettingsTest, MillionDrawsFollowTheReference) {
   const std::vector<float> logits = make_logits(80, 42);
   TokenHistory history;
   history.add_prompt(std::vector<int32_t>{1, 2, 3, 5, 7});
   for (const int32_t token : {3, 3, 5, 11, 13, 11, 11}) history.add_output(token);
-  for (const Setting& setting : settings()) {
-    const SampleInput input{.logits = logits, .params = setting.params, .history = history};
-    const double deviate = chi_square_deviate(input, reference_probabilities(input), 1'000'000);
-    EXPECT_LT(std::abs(deviate), 4) << setting.name;
+  const SampleInput input{.logits = logits, .params = GetParam().params, .history = history};
+  EXPECT_LT(std::abs(chi_square_deviate(input, reference_probabilities(input), 1'000'000)), 4);
+}
+
+// Large vocabularies take the same paths with many blocks; compare what can be chosen, not how often.
+TEST_P(SamplerSettingsTest, LargeVocabularyChoosesOnlyWhatTheReferenceAllows) {
+  const std::vector<float> logits = make_logits(50'003, 44);
+  const TokenHistory history;
+  const SampleInput input{.logits = logits, .params = GetParam().params, .history = history};
+  const std::vector<double> expected = reference_probabilities(input);
+  Sampler sampler;
+  SampleInput at = input;
+  for (at.position = 0; at.position < 300; ++at.position) {
+    const int32_t token = sampler.sample(at).token;
+    ASSERT_GT(expected[static_cast<size_t>(token)], 0) << "token " << token;
+  }
+}
+
+// Nuclei of hundreds of tokens, whose end is not among the first that are looked at.
+TEST(SamplerTest, WideNucleiFollowTheReference) {
+  const std::vector<float> logits = make_logits(1500, 46);
+  const TokenHistory history;
+  for (const float top_p : {0.85F, 0.97F, 0.995F}) {
+    const SamplingParams params{.temperature = 2, .top_p = top_p, .seed = 30};
+    const SampleInput input{.logits = logits, .params = params, .history = history};
+    const std::vector<double> expected = reference_probabilities(input);
+    EXPECT_GT(std::count_if(expected.begin(), expected.end(), [](double p) { return p > 0; }), 300);
+    EXPECT_LT(std::abs(chi_square_deviate(input, expected, 60'000)), 4) << top_p;
   }
 }
 
@@ -146,22 +175,6 @@ TEST(SamplerTest, MaskedDrawsFollowTheReference) {
   const TokenHistory history;
   const SampleInput input{.logits = logits, .params = params, .history = history, .mask = &mask};
   EXPECT_LT(std::abs(chi_square_deviate(input, reference_probabilities(input), 1'000'000)), 4);
-}
-
-// Large vocabularies take the same paths with many blocks; compare what can be chosen, not how often.
-TEST(SamplerTest, LargeVocabularyChoosesOnlyWhatTheReferenceAllows) {
-  const std::vector<float> logits = make_logits(50'003, 44);
-  const TokenHistory history;
-  for (const Setting& setting : settings()) {
-    const SampleInput input{.logits = logits, .params = setting.params, .history = history};
-    const std::vector<double> expected = reference_probabilities(input);
-    Sampler sampler;
-    SampleInput at = input;
-    for (at.position = 0; at.position < 300; ++at.position) {
-      const int32_t token = sampler.sample(at).token;
-      ASSERT_GT(expected[static_cast<size_t>(token)], 0) << setting.name << " token " << token;
-    }
-  }
 }
 
 class SamplerOnSmallRow : public ::testing::Test {

@@ -157,12 +157,7 @@ bool ToolArguments::push_character(char c) {
     case Expected::kValue:
       return push_at_value(c);
     case Expected::kBareValue:
-      if (c != ',' && c != '}' && c != ']') {
-        bare_ += c;
-        return true;
-      }
-      end_bare_value();
-      return push_after_value(c);
+      return push_in_bare_value(c);
     case Expected::kNext:
       return push_after_value(c);
     case Expected::kQuotedKey:
@@ -198,7 +193,16 @@ bool ToolArguments::push_at_value(char c) {
   if (c == ']' && open_brackets_.back() == '[') return close(c);
   bare_.clear();
   expected_ = Expected::kBareValue;
-  return push_character(c);
+  return push_in_bare_value(c);
+}
+
+bool ToolArguments::push_in_bare_value(char c) {
+  if (c != ',' && c != '}' && c != ']') {
+    bare_ += c;
+    return true;
+  }
+  end_bare_value();
+  return push_after_value(c);
 }
 
 bool ToolArguments::push_after_value(char c) {

@@ -59,6 +59,7 @@ class ToolArguments {
   bool push_at_key(char c);
   bool push_in_bare_key(char c);
   bool push_at_value(char c);
+  bool push_in_bare_value(char c);
   bool push_after_value(char c);
   bool open(char bracket);
   bool close(char bracket);
