@@ -127,7 +127,7 @@ std::vector<Setting> settings() {
 class SamplerSettingsTest : public ::testing::TestWithParam<Setting> {};
 
 INSTANTIATE_TEST_SUITE_P(Each, SamplerSettingsTest, ::testing::ValuesIn(settings()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& setting) { return std::string(setting.param.name); });
 
 // With a million draws a probability that is off by 1 % in a likely token moves the deviate by more than ten.
 // |deviate| < 4 has p = 6e-5 per setting if the draws are right; the seeds are fixed, so the outcome is too.

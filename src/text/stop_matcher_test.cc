@@ -59,12 +59,16 @@ Outcome run(const Strings& stops, StopText stop_text, const Strings& pieces) {
   for (const std::string& piece : pieces) {
     outcome.shown += matcher.push(piece);
     pushed += piece;
-    if (!matcher.matched()) EXPECT_EQ(pushed.size() - outcome.shown.size(), reference_held(stops, pushed));
+    if (!matcher.matched()) {
+      EXPECT_EQ(pushed.size() - outcome.shown.size(), reference_held(stops, pushed));
+    }
   }
   outcome.shown += matcher.flush();
   EXPECT_EQ(matcher.flush(), "");
   outcome.matched = matcher.matched();
-  if (outcome.matched) EXPECT_EQ(matcher.push("more"), "");
+  if (outcome.matched) {
+    EXPECT_EQ(matcher.push("more"), "");
+  }
   return outcome;
 }
 
