@@ -71,8 +71,8 @@ void File::read(uint64_t offset, std::span<std::byte> out) const {
   }
 }
 
-void File::advise_sequential() const {
-  ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
+void File::read_ahead(uint64_t offset, uint64_t bytes) const {
+  ::posix_fadvise(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
 }
 
 std::string read_text_file(const std::filesystem::path& path, uint64_t bytes_max) {

@@ -26,8 +26,8 @@ class File {
 
   // Fills `out` from `offset`. Errors: kIo when the file ends before that or the read fails.
   void read(uint64_t offset, std::span<std::byte> out) const;
-  // Tells the system that the whole file will soon be read in order.
-  void advise_sequential() const;
+  // Tells the system that a range will soon be read, so that it can begin to fetch it. A hint.
+  void read_ahead(uint64_t offset, uint64_t bytes) const;
 
  private:
   std::filesystem::path path_;

@@ -16,6 +16,10 @@ namespace {
 // Read at a time by one thread: small enough to stay in its cache until it is packed.
 constexpr int64_t kChunkBytes = int64_t{512} << 10;
 
+// How many chunks the disk is asked for ahead of the one being packed: threads that read in turn look random
+// to the system's own read-ahead.
+constexpr size_t kChunksAhead = 64;
+
 // A run of panels of one published matrix.
 struct Chunk {
   const MatrixSource* source;
@@ -28,9 +32,13 @@ struct Chunk {
   int64_t panel_end;
 
   uint64_t row_bytes() const { return static_cast<uint64_t>(layout.cols * layout.code_bytes); }
+  int64_t row_begin() const { return panel_begin * kPanelRows; }
+  int64_t row_end() const { return std::min(panel_end * kPanelRows, layout.rows); }
+  uint64_t bytes() const { return static_cast<uint64_t>(row_end() - row_begin()) * row_bytes(); }
   uint64_t file_offset() const {
-    return matrix->codes.range.offset + static_cast<uint64_t>(panel_begin * kPanelRows) * row_bytes();
+    return matrix->codes.range.offset + static_cast<uint64_t>(row_begin()) * row_bytes();
   }
+  void read_ahead() const { matrix->codes.range.file->read_ahead(file_offset(), bytes()); }
 };
 
 void add_chunks(Chunk whole, std::vector<Chunk>& chunks) {
@@ -44,9 +52,8 @@ void add_chunks(Chunk whole, std::vector<Chunk>& chunks) {
 }
 
 void pack_chunk(const Chunk& chunk, std::vector<std::byte>& staging) {
-  const int64_t first_row = chunk.panel_begin * kPanelRows;
-  const int64_t end_row = std::min(chunk.panel_end * kPanelRows, chunk.layout.rows);
-  staging.resize(static_cast<size_t>(end_row - first_row) * chunk.row_bytes());
+  const int64_t first_row = chunk.row_begin();
+  staging.resize(chunk.bytes());
   chunk.matrix->codes.range.file->read(chunk.file_offset(), staging);
   for (int64_t panel = chunk.panel_begin; panel < chunk.panel_end; ++panel) {
     const int64_t begin = panel * kPanelRows;
@@ -74,6 +81,10 @@ class UploadPlan {
     uint64_t total = 0;
     for (const MatrixSource& source : sources) total += packed_layout(source).bytes();
     upload_.arena = std::make_unique<WeightArena>(total);
+    for (const MatrixSource& source : sources) {
+      read_scales_ahead(source.matrix);
+      if (source.up) read_scales_ahead(*source.up);
+    }
     std::byte* next = upload_.arena->data();
     for (const MatrixSource& source : sources) {
       add(source, next);
@@ -91,6 +102,12 @@ class UploadPlan {
   Upload take() { return std::move(upload_); }
 
  private:
+  // Scales are small and may lie far apart: all are asked for before the first is waited for.
+  static void read_scales_ahead(const formats::QuantMatrix& matrix) {
+    if (matrix.scales)
+      matrix.scales->range.file->read_ahead(matrix.scales->range.offset, matrix.scales->range.bytes);
+  }
+
   void add(const MatrixSource& source, std::byte* data) {
     const PackedLayout whole = packed_layout(source);
     upload_.matrices.push_back(std::make_unique<PackedMatrix>(whole, data));
@@ -145,11 +162,13 @@ Upload upload_matrices(std::span<const MatrixSource> sources, ThreadPool& pool, 
   }
   std::atomic<size_t> next{0};
   std::atomic<uint64_t> done_bytes{0};
+  for (size_t i = 0; i < std::min(kChunksAhead, chunks.size()); ++i) chunks[i].read_ahead();
   pool.run([&](int) {
     std::vector<std::byte> staging;
     while (true) {
       const size_t index = next.fetch_add(1);
       if (index >= chunks.size()) return;
+      if (index + kChunksAhead < chunks.size()) chunks[index + kChunksAhead].read_ahead();
       const Chunk& chunk = chunks[index];
       with_context(chunk.source->name, [&] { pack_chunk(chunk, staging); });
       progress.update(std::min(total_bytes, done_bytes.fetch_add(staging.size()) + staging.size()),
