@@ -58,7 +58,7 @@ struct OutputDelta {
   std::string raw;
 };
 
-struct ToolCall {
+struct ParsedToolCall {
   int32_t index = 0;  // OutputDelta::call_index
   std::string name;
   std::string arguments;  // a JSON object
@@ -70,7 +70,7 @@ enum class FinishReason : uint8_t { kStop, kLength, kToolCalls };
 struct ParsedOutput {
   std::string reasoning;
   std::string content;
-  std::vector<ToolCall> tool_calls;  // the complete ones
+  std::vector<ParsedToolCall> tool_calls;  // the complete ones
   FinishReason finish_reason = FinishReason::kStop;
 };
 
@@ -144,7 +144,7 @@ class OutputParser {
   size_t call_raw_reported_ = 0;  // how much of that deltas stand for
   std::string call_header_;       // "call:NAME"
   std::optional<ToolArguments> arguments_;
-  ToolCall call_;
+  ParsedToolCall call_;
 
   int32_t calls_begun_ = 0;
   ParsedOutput output_;

@@ -94,7 +94,7 @@ Parsed parse(const std::vector<Piece>& pieces, OutputStart start = OutputStart::
 // What a client makes of the deltas, and the rules that every sequence of them keeps.
 ParsedOutput assemble(const std::vector<OutputDelta>& deltas, const std::string& generated) {
   ParsedOutput output;
-  std::vector<ToolCall> calls;
+  std::vector<ParsedToolCall> calls;
   std::string raw;
   std::string repeated;  // raw of calls that broke
   std::string call_raw;
@@ -178,7 +178,7 @@ void expect_parsed(const Case& expected) {
   EXPECT_EQ(whole.output.reasoning, expected.reasoning);
   EXPECT_EQ(whole.output.content, expected.content);
   Calls calls;
-  for (const ToolCall& call : whole.output.tool_calls) calls.emplace_back(call.name, call.arguments);
+  for (const ParsedToolCall& call : whole.output.tool_calls) calls.emplace_back(call.name, call.arguments);
   EXPECT_EQ(calls, expected.calls);
   EXPECT_EQ(whole.output.finish_reason, calls.empty() ? FinishReason::kStop : FinishReason::kToolCalls);
   for (size_t at = 0; at <= expected.generated.size(); ++at) {
