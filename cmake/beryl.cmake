@@ -4,6 +4,8 @@ add_library(beryl_options INTERFACE)
 target_include_directories(beryl_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_options(beryl_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+  # Designated initialisers name what matters; the other fields have defaults.
+  -Wno-missing-field-initializers
   # Results must not depend on what the compiler chooses to contract; kernels write FMA out.
   -ffp-contract=off)
 if(BERYL_WARNINGS_AS_ERRORS)

@@ -46,7 +46,7 @@ void CommandLine::add_run() {
   CLI::App* command = app_.add_subcommand("run", "Generate text with a model");
   add_run_options(*command, options_->run);
   command->callback([this] {
-    command_ = [this](std::istream&, std::ostream& out) { return run_run(options_->run, out); };
+    command_ = [this](std::istream& in, std::ostream& out) { return run_run(options_->run, in, out); };
   });
 }
 

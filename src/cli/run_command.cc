@@ -1,121 +1,104 @@
 #include "cli/run_command.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <nlohmann/json.hpp>
+#include <istream>
+#include <iterator>
 #include <ostream>
-#include <random>
-#include <vector>
 
 #include "base/error.h"
-#include "cli/interrupt.h"
-#include "engine/generation.h"
-#include "text/stream_decoder.h"
-#include "text/tokenizer.h"
+#include "cli/answer_printer.h"
+#include "cli/chat_loop.h"
+#include "cli/line_editor.h"
+#include "cli/raw_command.h"
 
 namespace beryl::cli {
 namespace {
 
 constexpr int kExitInterrupted = 130;
 
-text::Tokenizer load_model_tokenizer(const checkpoint::Checkpoint& checkpoint) {
-  text::Tokenizer tokenizer = text::load_tokenizer(checkpoint.directory() / "tokenizer.json");
-  if (tokenizer.vocabulary_size() > checkpoint.config().vocabulary_size) {
-    throw Error(ErrorCode::kInvalidInput,
-                fmt::format("tokenizer.json has {} tokens, the model's vocabulary {}",
-                            tokenizer.vocabulary_size(), checkpoint.config().vocabulary_size),
-                "tokenizer.json belongs to another model; take the one that was published with the weights");
-  }
-  return tokenizer;
+int exit_code(engine::FinishReason reason) {
+  return reason == engine::FinishReason::kCancelled ? kExitInterrupted : 0;
 }
 
-std::vector<int32_t> encode_prompt(const text::Tokenizer& tokenizer, const std::string& prompt) {
-  std::vector<int32_t> ids = tokenizer.encode(prompt, text::SpecialTokens::kRecognise);
-  const auto bos = tokenizer.find_special("<bos>");
-  if (bos && (ids.empty() || ids.front() != *bos)) {
-    fmt::print(stderr, "warning: the text does not begin with <bos>; Gemma 4 answers badly without it\n");
-  }
-  return ids;
+std::string_view finish_name(const engine::ChatAnswer& answer) {
+  if (answer.output.finish_reason == text::FinishReason::kToolCalls) return "tool_calls";
+  return engine::finish_reason_name(answer.finish_reason);
 }
 
-engine::GenerationOptions generation_options(const RunOptions& options,
-                                             const checkpoint::GenerationConfig& config, uint64_t seed) {
-  engine::GenerationOptions generation;
-  generation.sampling.temperature = static_cast<float>(options.temperature.value_or(0));
-  generation.sampling.seed = seed;
-  for (const int64_t id : config.suppress_tokens) {
-    generation.sampling.suppressed_tokens.push_back(static_cast<int32_t>(id));
+nlohmann::ordered_json to_json(const engine::ChatAnswer& answer, uint64_t seed) {
+  nlohmann::ordered_json message = {{"role", "assistant"}, {"content", answer.output.content}};
+  if (!answer.output.reasoning.empty()) message["reasoning"] = answer.output.reasoning;
+  for (const text::ParsedToolCall& call : answer.output.tool_calls) {
+    message["tool_calls"].push_back({{"id", fmt::format("call_{}", call.index)},
+                                     {"type", "function"},
+                                     {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
   }
-  generation.new_tokens_max = options.new_tokens_max;
-  for (const int64_t id : config.eos_token_ids) generation.end_tokens.push_back(static_cast<int32_t>(id));
-  generation.should_cancel = is_interrupted;
-  return generation;
-}
-
-nlohmann::json to_json(const engine::GenerationResult& result, const std::string& text, uint64_t seed) {
-  const auto answer_tokens = static_cast<double>(result.tokens.size());
-  return {{"text", text},
-          {"finish_reason", engine::finish_reason_name(result.finish_reason)},
+  const engine::GenerationResult& run = answer.generation;
+  return {{"message", std::move(message)},
+          {"finish_reason", finish_name(answer)},
           {"seed", seed},
-          {"usage", {{"prompt_tokens", result.prompt_tokens}, {"completion_tokens", result.tokens.size()}}},
-          {"timings",
-           {{"prompt_seconds", result.prompt_seconds},
-            {"decode_seconds", result.decode_seconds},
-            {"tokens_per_second", result.decode_seconds > 0 ? answer_tokens / result.decode_seconds : 0}}}};
+          {"usage", usage_json(run)},
+          {"timings", timings_json(run)}};
+}
+
+int answer_once(ChatSession& session, const RunOptions& options, const std::string& prompt,
+                std::ostream& out) {
+  AnswerPrinter printer(out, find_answer_style());
+  const engine::ChatAnswer answer = session.ask(prompt, [&](const text::OutputDelta& delta) {
+    if (!options.json) printer.show(delta);
+  });
+  if (options.json) {
+    out << to_json(answer, session.last_seed()).dump(2) << '\n';
+  } else {
+    printer.finish();
+  }
+  if (options.chat.model.verbose) fmt::print(stderr, "{}\n", describe_answer(answer));
+  return exit_code(answer.finish_reason);
 }
 
 }  // namespace
 
 void add_run_options(CLI::App& command, RunOptions& options) {
-  add_model_options(command, options.model);
-  command.add_option("--raw", options.raw, "Continue this text as it stands; special tokens are recognised")
-      ->required();
-  command.add_option("--max-tokens", options.new_tokens_max, "Most tokens to generate")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
-      ->capture_default_str()
-      ->envname("BERYL_MAX_TOKENS");
-  command.add_option("--ctx", options.context, "Room for prompt and answer, in tokens")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
-      ->envname("BERYL_CTX");
-  command.add_option("--temperature", options.temperature, "Sample with this temperature (default: greedy)")
-      ->check(CLI::Range(0.0, 2.0))
-      ->envname("BERYL_TEMPERATURE");
-  command.add_option("--seed", options.seed, "Seed of the sampler (default: random, shown with --json)")
-      ->envname("BERYL_SEED");
-  command.add_flag("--json", options.json, "Print one JSON object instead of streaming text");
+  add_chat_options(command, options.chat);
+  command.add_option("PROMPT", options.prompt, "What to ask; without it, what is piped in, or a chat");
+  command.add_option("--raw", options.raw,
+                     "Continue this text as it stands: no chat template, special tokens "
+                     "recognised, greedy unless --temperature is given");
+  command.add_flag("--json", options.json, "Print one JSON object in place of streaming text");
 }
 
-int run_run(const RunOptions& options, std::ostream& out) {
-  checkpoint::Checkpoint checkpoint = open_checkpoint(options.model);
-  const text::Tokenizer tokenizer = load_model_tokenizer(checkpoint);
-  const std::vector<int32_t> prompt = encode_prompt(tokenizer, options.raw);
-  const int64_t needed = static_cast<int64_t>(prompt.size()) + options.new_tokens_max;
-  const int64_t room = options.context.value_or(std::min(
-      needed, std::max(checkpoint.config().position_count_max, static_cast<int64_t>(prompt.size()))));
-  const LoadedModel model = load_model(options.model, std::move(checkpoint), room);
-  engine::Sequence sequence(model.network, *model.backend, {.tokens_max = room});
-
-  const uint64_t seed = options.seed.value_or(std::random_device{}());
-  std::string text;
-  text::StreamDecoder decoder(tokenizer, text::SpecialOutput::kKeep);
-  const auto show = [&](std::string_view piece) {
-    text += piece;
-    if (!options.json) out << piece << std::flush;
-  };
-  const engine::GenerationResult result = engine::generate(
-      sequence, prompt, generation_options(options, model.checkpoint.generation(), seed), [&](int32_t token) {
-        show(decoder.push(token));
-        return true;
-      });
-  show(decoder.flush());
-  if (options.json) {
-    out << to_json(result, text, seed).dump(2) << '\n';
-  } else {
-    out << '\n';
+int run_run(const RunOptions& options, std::istream& in, std::ostream& out) {
+  if (options.raw) {
+    if (options.prompt)
+      throw Error(ErrorCode::kInvalidInput, "both a prompt and --raw were given; expected one");
+    return exit_code(run_raw({.chat = options.chat, .text = *options.raw, .json = options.json}, out));
   }
-  return result.finish_reason == engine::FinishReason::kCancelled ? kExitInterrupted : 0;
+  std::optional<std::string> prompt = options.prompt;
+  const bool is_piped = ::isatty(STDIN_FILENO) != 1;
+  if (!prompt && is_piped) {
+    prompt.emplace(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+    if (prompt->empty()) {
+      throw Error(ErrorCode::kInvalidInput, "there is no prompt: the standard input is empty",
+                  "give the prompt as an argument, pipe it in, or run beryl on a terminal to chat");
+    }
+  }
+  if (!prompt && options.json) {
+    throw Error(ErrorCode::kInvalidInput, "--json needs a prompt", "a chat has no JSON form");
+  }
+  ChatSession session(options.chat);
+  if (prompt) return answer_once(session, options, *prompt, out);
+  LineEditor editor("beryl");
+  out << "Chat with " << options.chat.model.model << ". /help lists the commands.\n";
+  ChatLoop loop(session, out, find_answer_style(), [&](const std::string& text) {
+    out.flush();
+    std::optional<std::string> line = editor.read(text);
+    if (line && !line->empty()) editor.remember(*line);
+    return line;
+  });
+  return loop.run();
 }
 
 }  // namespace beryl::cli

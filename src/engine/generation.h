@@ -21,11 +21,11 @@ enum class FinishReason : uint8_t {
 std::string_view finish_reason_name(FinishReason reason);
 
 struct GenerationOptions {
-  SamplingParams sampling;
+  SamplingParams sampling = {};
   int64_t new_tokens_max = 0;
-  std::vector<int32_t> end_tokens;  // each ends the answer and is not part of it
+  std::vector<int32_t> end_tokens = {};  // each ends the answer and is not part of it
   // Asked on this thread before every new token and every few hundred tokens of the prompt. Empty: never.
-  std::function<bool()> should_cancel;
+  std::function<bool()> should_cancel = {};
 };
 
 struct GenerationResult {

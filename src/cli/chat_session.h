@@ -1,0 +1,84 @@
+// A conversation on the command line: the model, what was said so far, and how the next answer is wanted.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/loaded_model.h"
+#include "cli/sampling_options.h"
+#include "engine/chat_model.h"
+#include "engine/sequence.h"
+#include "text/chat_template.h"
+#include "text/conversation.h"
+#include "text/tokenizer.h"
+
+namespace beryl::cli {
+
+struct ChatSessionOptions {
+  ModelOptions model;
+  SamplingOptions sampling;
+  std::optional<int64_t> context;       // room for the whole conversation, in tokens
+  std::filesystem::path template_file;  // in place of the checkpoint's template
+  std::filesystem::path tools_file;     // JSON list of tool declarations
+  std::string system;                   // system message
+  bool thinks = false;
+};
+
+void add_chat_options(CLI::App& command, ChatSessionOptions& options);
+
+// tokenizer.json of the checkpoint. Errors: as load_tokenizer(); kInvalidInput when it has more tokens than
+// the model.
+text::Tokenizer load_model_tokenizer(const checkpoint::Checkpoint& checkpoint);
+
+class ChatSession {
+ public:
+  // Loads everything. Warnings and notes go to standard error.
+  explicit ChatSession(const ChatSessionOptions& options);
+
+  using OnDelta = std::function<void(const text::OutputDelta&)>;
+
+  // Adds the user's text and the model's answer to the conversation; an answer that fails leaves it as it
+  // was.
+  engine::ChatAnswer ask(const std::string& prompt, const OnDelta& on_delta);
+
+  // The calls of the last answer that have no result yet, oldest first.
+  std::vector<text::ToolCall> open_tool_calls() const;
+  // Goes on after the results of all open calls, in their order.
+  engine::ChatAnswer answer_tools(const std::vector<std::string>& results, const OnDelta& on_delta);
+
+  // Forgets the last user message and all that followed it.
+  void drop_last_exchange();
+  // Forgets everything but the system message.
+  void clear();
+  // Replaces the system message; empty for none. The conversation starts anew.
+  void set_system(std::string system);
+  void set_thinking(bool thinks) { options_.thinks = thinks; }
+  bool thinks() const { return options_.thinks; }
+  SamplingOptions& sampling() { return options_.sampling; }
+  // What the next answer is sampled with. Errors: as make_sampling().
+  engine::SamplingParams make_next_sampling() const;
+
+  const text::Conversation& conversation() const { return conversation_; }
+  int64_t tokens_used() const { return sequence_->length(); }
+  int64_t tokens_max() const { return sequence_->capacity(); }
+  uint64_t last_seed() const { return last_seed_; }
+
+ private:
+  engine::ChatAnswer run(std::vector<text::Message> messages, const OnDelta& on_delta);
+
+  ChatSessionOptions options_;
+  LoadedModel model_;
+  text::Tokenizer tokenizer_;
+  text::ChatTemplate template_;
+  std::unique_ptr<engine::Sequence> sequence_;
+  std::unique_ptr<engine::ChatModel> chat_;
+  text::Conversation conversation_;
+  uint64_t last_seed_ = 0;
+};
+
+}  // namespace beryl::cli
