@@ -158,6 +158,24 @@ TEST(ChatTemplate, MalformedArgumentsOfTheHistoryAreShownAsText) {
               HasSubstr("call:f{arguments:<|\"|>{\"city\": \"Par<|\"|>}<tool_call|>"));
 }
 
+TEST(ChatTemplate, RendersTheDeepestRequests) {
+  Json round = kToolRound;
+  Json deepest = 1;
+  for (int i = 0; i < 63; ++i) deepest = Json{{"k", deepest}};
+  round[1]["tool_calls"][0]["function"]["arguments"] = deepest.dump();
+  // Each level of properties is two levels of JSON.
+  Json schema = {{"type", "string"}};
+  for (int i = 0; i < (kToolDepthMax - 2) / 2; ++i) {
+    schema = {{"type", "object"}, {"properties", {{"p", schema}}}};
+  }
+  const Json tools = {{{"function", {{"name", "f"}, {"parameters", schema}}}}};
+  for (const char* file : {kLarge, kSmall, kMay, kInterleaved}) {
+    const auto prompt = load(file).render(parse_conversation(round, tools), {}).rendered;
+    EXPECT_THAT(prompt.text, HasSubstr("{k:{k:{k:")) << file;
+    EXPECT_THAT(prompt.text, HasSubstr("p:{type:<|\"|>STRING<|\"|>}")) << file;
+  }
+}
+
 TEST(ChatTemplate, TakesVariablesOfTheRequest) {
   const ChatTemplate chat_template("{{ style }}{{ bos_token }}{{ enable_thinking }}{{ preserve_thinking }}",
                                    "t");

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -193,13 +194,17 @@ bool is_name_character(char c) {
          c == '.';
 }
 
-// Objects and lists within each other; stops counting past kToolDepthMax.
-// NOLINTNEXTLINE(misc-no-recursion): bounded by kToolDepthMax
+// Whether objects and lists are nested deeper than `depth_max`.
 bool is_deeper_than(const Json& json, int depth_max) {
-  if (!json.is_structured()) return false;
-  if (depth_max == 0) return true;
-  return std::any_of(json.begin(), json.end(),
-                     [depth_max](const Json& item) { return is_deeper_than(item, depth_max - 1); });
+  std::vector<std::pair<const Json*, int>> waiting = {{&json, 1}};
+  while (!waiting.empty()) {
+    const auto [value, depth] = waiting.back();
+    waiting.pop_back();
+    if (!value->is_structured()) continue;
+    if (depth > depth_max) return true;
+    for (const Json& item : *value) waiting.emplace_back(&item, depth + 1);
+  }
+  return false;
 }
 
 // A declaration without fields that are null: a template would print those as words.
