@@ -27,7 +27,7 @@ const fs::path kTestData = fs::path(BERYL_SOURCE_DIR) / "testdata";
 struct Loaded {
   Loaded(const std::string& name, backend::Compute compute)
       : checkpoint(checkpoint::Checkpoint::open(kTestData / "checkpoints" / name)),
-        cpu(backend::make_cpu_backend({.threads = 2, .compute = compute})) {
+        cpu(backend::make_cpu_backend({.threads = 1, .compute = compute})) {
     NoProgress progress;
     network = model::load_network(checkpoint.config(), checkpoint.weights(), *cpu, progress);
   }
