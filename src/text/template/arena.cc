@@ -30,7 +30,7 @@ void* Arena::allocate(size_t count, size_t size, size_t alignment) {
   const uint64_t bytes = checked_mul(count, size).value_or(UINT64_MAX);
   charge(bytes);
   size_t padding = bytes_to_align(next_, alignment);
-  if (bytes + padding > chunk_left_) {
+  if (next_ == nullptr || bytes + padding > chunk_left_) {
     chunk_left_ = std::max<size_t>(kChunkBytes, bytes);
     chunks_.push_back(std::make_unique_for_overwrite<std::byte[]>(chunk_left_));
     next_ = chunks_.back().get();

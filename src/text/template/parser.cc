@@ -23,7 +23,7 @@ class StatementParser {
   StatementParser(ParsedTemplate& parsed, std::vector<Token> tokens) : tokens_(parsed, std::move(tokens)) {}
 
   Block parse_all() {
-    Block body = parse_block({}, "the template");
+    Block body = parse_block({}, tokens_.current());
     return body;
   }
 
@@ -36,11 +36,10 @@ class StatementParser {
   }
 
   // Statements up to "{%" and one of `end_names`, which becomes the current token; up to the end of the
-  // source when there are none. `opener` names the block in errors.
-  Block parse_block(Names end_names, std::string_view opener) {
-    const Position position = tokens_.current().position;
+  // source when there are none. `opener` is the word that opens the block, for errors.
+  Block parse_block(Names end_names, const Token& opener) {
     if (++depth_ > kBlockDepthMax) {
-      tokens_.fail(position, fmt::format("blocks nested deeper than {}", kBlockDepthMax));
+      tokens_.fail(opener.position, fmt::format("blocks nested deeper than {}", kBlockDepthMax));
     }
     Block body;
     while (true) {
@@ -58,9 +57,9 @@ class StatementParser {
       } else if (end_names.size() == 0) {
         break;
       } else {
-        tokens_.fail(position,
+        tokens_.fail(opener.position,
                      fmt::format("{} is not closed: expected {{% {} %}} before the end of the template",
-                                 opener, *(end_names.end() - 1)));
+                                 quote(opener.text), *(end_names.end() - 1)));
       }
     }
     --depth_;
@@ -68,7 +67,7 @@ class StatementParser {
   }
 
   // The same, and goes past the end of the block, which can only be `end_name`.
-  Block parse_body(std::string_view end_name, std::string_view opener) {
+  Block parse_body(std::string_view end_name, const Token& opener) {
     tokens_.expect(TokenKind::kBlockEnd, "'%}'");
     Block body = parse_block({end_name}, opener);
     tokens_.take();
@@ -78,16 +77,15 @@ class StatementParser {
 
   void parse_statement(Block& body) {
     const Token name = tokens_.expect(TokenKind::kName, "a statement");
-    if (name.text == "if") return body.push_back({name.position, parse_if()});
-    if (name.text == "for") return body.push_back({name.position, parse_for()});
-    if (name.text == "set") return body.push_back(parse_set(name.position));
-    if (name.text == "macro") return body.push_back({name.position, parse_macro()});
-    if (name.text == "call") return body.push_back({name.position, parse_call_block()});
-    if (name.text == "with") return body.push_back({name.position, parse_with()});
-    if (name.text == "filter") return body.push_back({name.position, parse_filter_block()});
+    if (name.text == "if") return body.push_back({name.position, parse_if(name)});
+    if (name.text == "for") return body.push_back({name.position, parse_for(name)});
+    if (name.text == "set") return body.push_back(parse_set(name));
+    if (name.text == "macro") return body.push_back({name.position, parse_macro(name)});
+    if (name.text == "call") return body.push_back({name.position, parse_call_block(name)});
+    if (name.text == "with") return body.push_back({name.position, parse_with(name)});
+    if (name.text == "filter") return body.push_back({name.position, parse_filter_block(name)});
     if (name.text == "generation") {
-      return body.push_back(
-          {name.position, ScopeStatement{{}, parse_body("endgeneration", "this generation block")}});
+      return body.push_back({name.position, ScopeStatement{{}, parse_body("endgeneration", name)}});
     }
     if (name.text == "break" || name.text == "continue") {
       if (loop_depth_ == 0)
@@ -104,25 +102,26 @@ class StatementParser {
     tokens_.fail(name.position, "unknown statement " + quote(name.text));
   }
 
-  IfStatement parse_if() {
+  IfStatement parse_if(const Token& opener) {
     IfStatement statement;
     while (true) {
       ExpressionPtr condition = tokens_.parse_tuple();
       tokens_.expect(TokenKind::kBlockEnd, "'%}'");
-      Block body = parse_block({"elif", "else", "endif"}, "this if");
+      Block body = parse_block({"elif", "else", "endif"}, opener);
       statement.branches.push_back({std::move(condition), std::move(body)});
       if (!tokens_.skip_name("elif")) break;
     }
-    if (tokens_.skip_name("else")) {
+    if (tokens_.at_name("else")) {
+      const Token other = tokens_.take();
       tokens_.expect(TokenKind::kBlockEnd, "'%}'");
-      statement.otherwise = parse_block({"endif"}, "this else");
+      statement.otherwise = parse_block({"endif"}, other);
     }
     tokens_.take();
     tokens_.expect(TokenKind::kBlockEnd, "'%}'");
     return statement;
   }
 
-  ForStatement parse_for() {
+  ForStatement parse_for(const Token& opener) {
     ForStatement statement;
     statement.target = parse_target();
     tokens_.expect_name("in");
@@ -134,12 +133,13 @@ class StatementParser {
     statement.loop_symbol = tokens_.symbol_of("loop");
     const int loop_uses = tokens_.loop_uses();
     ++loop_depth_;
-    statement.body = parse_block({"else", "endfor"}, "this for");
+    statement.body = parse_block({"else", "endfor"}, opener);
     --loop_depth_;
     statement.uses_loop = tokens_.loop_uses() != loop_uses;
-    if (tokens_.skip_name("else")) {
+    if (tokens_.at_name("else")) {
+      const Token other = tokens_.take();
       tokens_.expect(TokenKind::kBlockEnd, "'%}'");
-      statement.otherwise = parse_block({"endfor"}, "this else");
+      statement.otherwise = parse_block({"endfor"}, other);
     }
     tokens_.take();
     tokens_.expect(TokenKind::kBlockEnd, "'%}'");
@@ -172,17 +172,17 @@ class StatementParser {
     return target;
   }
 
-  Statement parse_set(Position position) {
+  Statement parse_set(const Token& opener) {
     Target target = parse_target();
     if (tokens_.skip_operator("=")) {
       SetStatement statement{std::move(target), tokens_.parse_tuple()};
       tokens_.expect(TokenKind::kBlockEnd, "'%}'");
-      return {position, std::move(statement)};
+      return {opener.position, std::move(statement)};
     }
     SetBlockStatement statement{std::move(target), {}, {}};
     if (tokens_.skip_operator("|")) statement.filters = tokens_.parse_filter_steps();
-    statement.body = parse_body("endset", "this set block");
-    return {position, std::move(statement)};
+    statement.body = parse_body("endset", opener);
+    return {opener.position, std::move(statement)};
   }
 
   // The names and defaults between the brackets of a macro.
@@ -203,25 +203,25 @@ class StatementParser {
   }
 
   // A body in which the loops around it cannot be left.
-  Block parse_macro_body(std::string_view end_name, std::string_view opener) {
+  Block parse_macro_body(std::string_view end_name, const Token& opener) {
     const int loop_depth = std::exchange(loop_depth_, 0);
     Block body = parse_body(end_name, opener);
     loop_depth_ = loop_depth;
     return body;
   }
 
-  MacroStatement parse_macro() {
+  MacroStatement parse_macro(const Token& opener) {
     const Token name = tokens_.expect(TokenKind::kName, "the macro's name");
     MacroStatement macro;
     macro.symbol = tokens_.symbol_of(name.text);
     macro.caller_symbol = tokens_.symbol_of("caller");
     macro.name = name.text;
     parse_parameters(macro);
-    macro.body = parse_macro_body("endmacro", "this macro");
+    macro.body = parse_macro_body("endmacro", opener);
     return macro;
   }
 
-  CallStatement parse_call_block() {
+  CallStatement parse_call_block(const Token& opener) {
     CallStatement statement;
     statement.caller.symbol = statement.caller.caller_symbol = tokens_.symbol_of("caller");
     statement.caller.name = "caller";
@@ -230,11 +230,11 @@ class StatementParser {
     if (!std::holds_alternative<Call>(statement.call->node)) {
       tokens_.fail(statement.call->position, "expected a call");
     }
-    statement.caller.body = parse_macro_body("endcall", "this call block");
+    statement.caller.body = parse_macro_body("endcall", opener);
     return statement;
   }
 
-  ScopeStatement parse_with() {
+  ScopeStatement parse_with(const Token& opener) {
     ScopeStatement statement;
     while (tokens_.current().kind != TokenKind::kBlockEnd) {
       if (!statement.variables.empty()) tokens_.expect_operator(",");
@@ -242,14 +242,14 @@ class StatementParser {
       tokens_.expect_operator("=");
       statement.variables.emplace_back(std::move(target), tokens_.parse_expression());
     }
-    statement.body = parse_body("endwith", "this with");
+    statement.body = parse_body("endwith", opener);
     return statement;
   }
 
-  FilterStatement parse_filter_block() {
+  FilterStatement parse_filter_block(const Token& opener) {
     FilterStatement statement;
     statement.filters = tokens_.parse_filter_steps();
-    statement.body = parse_body("endfilter", "this filter block");
+    statement.body = parse_body("endfilter", opener);
     return statement;
   }
 

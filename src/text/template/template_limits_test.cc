@@ -47,7 +47,7 @@ TEST(TemplateLimits, SourceNesting) {
   // The template itself is one block.
   EXPECT_EQ(outcome(blocks(kBlockDepthMax - 1)), "text: x");
   EXPECT_THAT(outcome(blocks(kBlockDepthMax)), HasSubstr("blocks nested deeper than 64"));
-  EXPECT_THAT(outcome(blocks(30'000)), HasSubstr("t:1:833: blocks nested deeper than 64"));
+  EXPECT_THAT(outcome(blocks(30'000)), HasSubstr("t:1:823: blocks nested deeper than 64"));
   const std::pair<const char*, const char*> brackets[] = {
       {"(", ")"},  {"[", "]"},     {"{1:", "}"},  {"-(", ")"},         {"f(", ")"},
       {"a[", "]"}, {"not (", ")"}, {"x|f(", ")"}, {"1 if 1 else ", ""}};

@@ -3,12 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <thread>
+#include <vector>
 
 #include "base/error.h"
 #include "text/template/reference_data.h"
 
 namespace beryl::text {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 constexpr const char* kLarge = "google-gemma-4-12B-26B-A4B-31B-it.chat_template.2026-07-09.jinja";
 constexpr const char* kSmall = "google-gemma-4-E2B-E4B-it.chat_template.2026-07-09.jinja";
@@ -90,6 +94,53 @@ TEST(Template, RendersSnippetsAsJinja2) {
     SCOPED_TRACE(source);
     compare_with_reference(reference, outcome(source, snippets["context"]));
   }
+}
+
+TEST(Template, ErrorsNameThePlace) {
+  EXPECT_EQ(outcome("a\n  {{ x.y.z }}", {{"x", Json::object()}}),
+            "error: t:2:10: 'dict object' has no attribute 'y'");
+  EXPECT_EQ(outcome("{% for i in [1, 2] %}\n{{ 1 // (i - 2) }}\n{% endfor %}", Json::object()),
+            "error: t:2:6: integer division or modulo by zero");
+  EXPECT_EQ(outcome("{% macro f(a) %}\n{{ a | nope }}{% endmacro %}\n{{ f(1) }}", Json::object()),
+            "error: t:2:8: no filter named 'nope'");
+  EXPECT_EQ(outcome("{{ [1, 2] | join('a', 'b', 'c') }}", Json::object()),
+            "error: t:1:13: join() takes at most 2 arguments, got 3");
+  EXPECT_EQ(outcome("{% for a, b in [1] %}{% endfor %}", Json::object()),
+            "error: t:1:4: 'int' object is not iterable");
+}
+
+TEST(Template, RaiseExceptionSpeaksForItself) {
+  EXPECT_EQ(outcome("{{ raise_exception('Only ' ~ x ~ ' is allowed.') }}", {{"x", "user\x1b[31m"}}),
+            "error: Only user?[31m is allowed.");
+  const std::string long_text(100'000, 'x');
+  EXPECT_EQ(outcome("{{ raise_exception(x) }}", {{"x", long_text}}), "error: " + long_text.substr(0, 2000));
+}
+
+TEST(Template, TellsTheTimeItIsGiven) {
+  RenderOptions options;
+  options.now = {};
+  options.now.tm_year = 126;
+  options.now.tm_mon = 6;
+  options.now.tm_mday = 9;
+  const Template parsed("{{ strftime_now('%d %b %Y, %Y-%m-%d') }}", "t");
+  EXPECT_EQ(parsed.render({}, options).text, "09 Jul 2026, 2026-07-09");
+  EXPECT_THROW(Template("{{ strftime_now('%n') }}", "t").render({}, options), Error);
+  EXPECT_THROW(Template("{{ strftime_now('%') }}", "t").render({}, options), Error);
+}
+
+TEST(Template, ServesSeveralThreads) {
+  const Template parsed(chat_template_file(kLarge), kLarge);
+  const Json reference = reference_json("golden_renders.json");
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (const Json& golden : reference["cases"]) {
+        if (!golden.contains("large")) continue;
+        EXPECT_EQ(render_json(parsed, golden["context"]).text, golden["large"].get<std::string>());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace
