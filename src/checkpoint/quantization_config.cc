@@ -181,12 +181,15 @@ QuantizationConfig parse_quantization_config(const json& config, std::string_vie
       section = ConfigFields(*text, "").find("quantization_config");
     }
   }
+  const bool is_mlx = top.find("quantization") != nullptr;
   if (section == nullptr) {
-    if (top.find("quantization") != nullptr) result.method_ = "mlx";
+    if (is_mlx) result.method_ = "mlx";
     return result;
   }
   const ConfigFields fields(*section, top.path() + ": quantization_config");
-  const std::optional<std::string> method = fields.find_string("quant_method");
+  std::optional<std::string> method = fields.find_string("quant_method");
+  // MLX writes its own key twice, the second time under this name.
+  if (!method && is_mlx) method = "mlx";
   if (!method) fields.fail("quant_method", "the name of a quantisation method");
   result.method_ = *method;
   if (result.method_ == "compressed-tensors")

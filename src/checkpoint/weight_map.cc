@@ -48,8 +48,10 @@ class WeightMapBuilder {
   }
 
  private:
-  void check_method() const {
+  void check_method() {
     if (!quantization_.is_present()) return;
+    const auto schemes = quantization_.schemes();
+    has_unreadable_scheme_ = !std::all_of(schemes.begin(), schemes.end(), is_readable);
     for (const Dialect* dialect : all_dialects()) {
       const auto methods = dialect->methods();
       if (std::find(methods.begin(), methods.end(), quantization_.method()) != methods.end()) return;
@@ -57,6 +59,27 @@ class WeightMapBuilder {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("quantisation method '{}' is not supported yet", quantization_.method()),
                 fmt::format("supported: {}", supported_quantisations()));
+  }
+
+  // A module that the configuration stores in a way no dialect reads: named by its format, which says more
+  // than the tensors that would be missing or misshapen.
+  void check_scheme(const Module& module) const {
+    if (!quantization_.expects_quantised(module.role, module.name)) return;
+    const QuantizationScheme& scheme = *quantization_.find_scheme(module.role, module.name);
+    if (is_readable(scheme)) return;
+    throw Error(
+        ErrorCode::kUnsupported,
+        fmt::format("'{}' is quantised by {} in format '{}' ({} with {} bits, strategy '{}'), which is "
+                    "not supported yet",
+                    module.name, quantization_.method(), scheme.format, scheme.type, scheme.bits,
+                    scheme.strategy),
+        fmt::format("supported: {}", supported_quantisations()));
+  }
+
+  static bool is_readable(const QuantizationScheme& scheme) {
+    const auto dialects = all_dialects();
+    return std::any_of(dialects.begin(), dialects.end(),
+                       [&](const Dialect* dialect) { return dialect->reads(scheme); });
   }
 
   // Sorts all tensors into modules, things skipped and things unknown.
@@ -104,6 +127,7 @@ class WeightMapBuilder {
       }
       return;
     }
+    if (has_unreadable_scheme_) check_scheme(module);
     const Dialect& dialect = find_dialect(module);
     const ModuleShape shape = shape_of(module.role, *expected);
     ModuleReading reading = dialect.read(module, shape, quantization_);
@@ -201,6 +225,7 @@ class WeightMapBuilder {
   const ModelConfig& config_;
   const QuantizationConfig& quantization_;
   const std::map<Role, ExpectedWeight> expected_;
+  bool has_unreadable_scheme_ = false;
   std::map<std::string, Module> modules_;  // by published name
   WeightMap map_;
 };

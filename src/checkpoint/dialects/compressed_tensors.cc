@@ -60,6 +60,11 @@ std::span<const std::string_view> CompressedTensorsDialect::methods() const {
   return kMethods;
 }
 
+bool CompressedTensorsDialect::reads(const QuantizationScheme& scheme) const {
+  return scheme.type == "float" && scheme.bits == 8 &&
+         (scheme.strategy == "channel" || scheme.strategy == "tensor");
+}
+
 bool CompressedTensorsDialect::recognises(const Module& module) const {
   const TensorRecord* weight = module.find("weight");
   if (weight == nullptr) return module.find("weight_scale") != nullptr;

@@ -16,6 +16,7 @@ class CompressedTensorsDialect final : public Dialect {
   std::string_view name() const override { return "compressed-tensors"; }
   std::span<const std::string_view> methods() const override;
   std::string_view capabilities() const override { return "FP8 e4m3 with a scale per row or per tensor"; }
+  bool reads(const QuantizationScheme& scheme) const override;
   bool recognises(const Module& module) const override;
   ModuleReading read(const Module& module, const ModuleShape& shape,
                      const QuantizationConfig& quantization) const override;

@@ -55,6 +55,8 @@ class Dialect {
   // What it reads, for messages: "FP8 (per tensor, per row)".
   virtual std::string_view capabilities() const = 0;
 
+  // Whether it reads weights that the configuration describes so.
+  virtual bool reads(const QuantizationScheme& scheme) const = 0;
   // Whether the module's tensors are spelt this way. Decided from the tensors alone.
   virtual bool recognises(const Module& module) const = 0;
   // Reads a recognised module. Errors: kInvalidInput when a tensor is missing, of a wrong type or shape,

@@ -40,7 +40,9 @@ const TensorRecord* Module::find(std::string_view suffix) const {
 
 std::string Module::suffix_list() const {
   std::vector<std::string_view> suffixes;
-  for (const auto& [suffix, record] : tensors) suffixes.push_back(suffix.empty() ? "(no suffix)" : suffix);
+  for (const auto& [suffix, record] : tensors) {
+    suffixes.push_back(suffix.empty() ? std::string_view("(no suffix)") : std::string_view(suffix));
+  }
   return fmt::format("{}", fmt::join(suffixes, ", "));
 }
 

@@ -10,6 +10,7 @@ class PlainDialect final : public Dialect {
   std::string_view name() const override { return "plain"; }
   std::span<const std::string_view> methods() const override { return {}; }
   std::string_view capabilities() const override { return "bf16, f16, f32"; }
+  bool reads(const QuantizationScheme& /*scheme*/) const override { return false; }
   bool recognises(const Module& module) const override;
   ModuleReading read(const Module& module, const ModuleShape& shape,
                      const QuantizationConfig& quantization) const override;
