@@ -200,7 +200,7 @@ class Lexer {
 
   void read_string(char quote) {
     size_t end = offset_ + 1;
-    while (end < source_.size() && source_[end] != quote) end += source_[end] == '\\' ? 2 : 1;
+    while (end < source_.size() && source_[end] != quote) end += source_[end] == '\\' ? size_t{2} : size_t{1};
     if (end >= source_.size()) fail(offset_, "this string has no closing quote");
     take(TokenKind::kString, end + 1);
   }
@@ -233,7 +233,7 @@ class Lexer {
       kind = TokenKind::kFloat;
     }
     if (end < source_.size() && (source_[end] | 0x20) == 'e') {
-      const size_t digits = end + 1 + (sign_at(end + 1) != '\0' ? 1 : 0);
+      const size_t digits = end + 1 + (sign_at(end + 1) != '\0' ? size_t{1} : size_t{0});
       if (digits < source_.size() && is_digit(source_[digits])) {
         end = skip_digits(digits, is_digit);
         kind = TokenKind::kFloat;
