@@ -1,0 +1,177 @@
+#include "backend/cpu/panel_jobs.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "backend/cpu/gelu.h"
+#include "backend/cpu/packed_for_tests.h"
+#include "base/number_types.h"
+
+namespace beryl::backend {
+namespace {
+
+using formats::Format;
+
+double gelu_in_double(double z) {
+  const double root = std::sqrt(2.0 / std::acos(-1.0));
+  return 0.5 * z * (1 + std::tanh(root * (z + 0.044715 * z * z * z)));
+}
+
+TEST(GeluTest, FollowsTheFormula) {
+  for (double z = -12; z <= 12; z += 0.0078125) {
+    const double expected = gelu_in_double(z);
+    // Where tanh is close to -1 the result is a difference of near equals.
+    EXPECT_NEAR(gelu_tanh(static_cast<float>(z)), expected, 2e-7 * std::abs(z) + 1e-7 * std::abs(expected));
+  }
+  EXPECT_EQ(gelu_tanh(0.0F), 0.0F);
+  EXPECT_EQ(gelu_tanh(100.0F), 100.0F);
+  EXPECT_EQ(gelu_tanh(-100.0F), 0.0F);
+  EXPECT_TRUE(std::isnan(gelu_tanh(NAN)));
+}
+
+// A list like that of a mixture-of-experts layer: jobs of very different sizes, some without tokens.
+struct Job {
+  Job(Format format, int64_t rows, int64_t cols, int64_t token_count, JobOutput job_output)
+      : weights(format, format == Format::kFp8E4m3, rows, cols, static_cast<uint32_t>(rows + cols)),
+        matrix(weights.matrix()),
+        tokens(token_count),
+        output(job_output),
+        width(job_output == JobOutput::kGatedGelu ? rows / 2 : rows),
+        x(random_floats(token_count * cols, 9)) {}
+
+  PackedForTests weights;
+  PackedMatrix matrix;
+  int64_t tokens;
+  JobOutput output;
+  int64_t width;
+  std::vector<float> x;
+};
+
+std::vector<std::vector<float>> run_all(const std::vector<std::unique_ptr<Job>>& list, int threads,
+                                        bool round) {
+  std::vector<std::vector<float>> outputs;
+  std::vector<PanelJob> jobs;
+  outputs.reserve(list.size());
+  for (const auto& job : list) {
+    outputs.emplace_back(static_cast<size_t>(job->tokens * job->width), -7.0F);
+    jobs.push_back({.matrix = &job->matrix,
+                    .output = job->output,
+                    .round_output = round,
+                    .x = job->x.data(),
+                    .tokens = job->tokens,
+                    .y = outputs.back().data()});
+  }
+  ThreadPool pool(threads);
+  run_panel_jobs(portable_kernels(), pool, jobs);
+  return outputs;
+}
+
+std::vector<std::unique_ptr<Job>> mixed_jobs() {
+  std::vector<std::unique_ptr<Job>> list;
+  const auto add = [&](Format format, int64_t rows, int64_t cols, int64_t tokens, JobOutput output) {
+    list.push_back(std::make_unique<Job>(format, rows, cols, tokens, output));
+  };
+  add(Format::kBf16, 48, 70, 0, JobOutput::kStore);
+  add(Format::kFp8E4m3, 64, 100, 17, JobOutput::kGatedGelu);
+  add(Format::kBf16, 37, 64, 33, JobOutput::kStore);
+  add(Format::kF32, 1, 3, 1, JobOutput::kStore);
+  add(Format::kFp8E4m3, 96, 130, 1, JobOutput::kGatedGelu);
+  add(Format::kF16, 200, 65, 5, JobOutput::kStore);
+  add(Format::kBf16, 16, 16, 0, JobOutput::kStore);
+  return list;
+}
+
+bool same_bits(float a, float b) {
+  return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
+}
+
+TEST(PanelJobsTest, AnyNumberOfThreadsGivesTheSameBits) {
+  const auto list = mixed_jobs();
+  for (const bool round : {false, true}) {
+    const auto expected = run_all(list, 1, round);
+    for (int threads = 2; threads <= 5; ++threads) {
+      const auto actual = run_all(list, threads, round);
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_TRUE(
+            std::equal(actual[i].begin(), actual[i].end(), expected[i].begin(), expected[i].end(), same_bits))
+            << "job " << i << ", threads " << threads;
+      }
+    }
+  }
+}
+
+// A list too small to share, and lists that have less units than threads.
+TEST(PanelJobsTest, SmallListsAreComplete) {
+  for (int64_t rows = 1; rows <= 50; rows += 7) {
+    std::vector<std::unique_ptr<Job>> list;
+    list.push_back(std::make_unique<Job>(Format::kBf16, rows, 4000, 3, JobOutput::kStore));
+    EXPECT_EQ(run_all(list, 5, false), run_all(list, 1, false));
+  }
+  EXPECT_TRUE(run_all({}, 3, false).empty());
+}
+
+// A product in double, and what float32 may be off by: a millionth of the sum of absolute products.
+struct Product {
+  double value = 0;
+  double tolerance = 0;
+};
+
+Product product(const Job& job, int64_t row, int64_t t) {
+  Product result;
+  for (int64_t k = 0; k < job.matrix.cols(); ++k) {
+    const double term =
+        double{job.weights.value(row, k)} * job.x[static_cast<size_t>(t * job.matrix.cols() + k)];
+    result.value += term;
+    result.tolerance += std::abs(term) * 1e-6;
+  }
+  result.value *= job.weights.scale(row);
+  result.tolerance *= job.weights.scale(row);
+  return result;
+}
+
+TEST(PanelJobsTest, StoresEveryProduct) {
+  const auto list = mixed_jobs();
+  const auto outputs = run_all(list, 3, false);
+  for (size_t i = 0; i < list.size(); ++i) {
+    const Job& job = *list[i];
+    if (job.output != JobOutput::kStore || job.weights.layout.format == Format::kF16) continue;
+    for (int64_t t = 0; t < job.tokens; ++t) {
+      for (int64_t row = 0; row < job.width; ++row) {
+        const Product expected = product(job, row, t);
+        EXPECT_NEAR(outputs[i][static_cast<size_t>(t * job.width + row)], expected.value, expected.tolerance);
+      }
+    }
+  }
+}
+
+TEST(PanelJobsTest, GatedOutputsAreGeluOfGateTimesUp) {
+  // Panels alternate, so rows 0-15 are the gates and 16-31 the ups of outputs 0-15.
+  std::vector<std::unique_ptr<Job>> list;
+  list.push_back(std::make_unique<Job>(Format::kBf16, 96, 90, 19, JobOutput::kGatedGelu));
+  const Job& job = *list.front();
+  const std::vector<float> exact = run_all(list, 2, false).front();
+  const std::vector<float> rounded = run_all(list, 2, true).front();
+  for (int64_t t = 0; t < job.tokens; ++t) {
+    for (int64_t f = 0; f < job.width; ++f) {
+      const int64_t row = f / kPanelRows * 2 * kPanelRows + f % kPanelRows;
+      const Product gate = product(job, row, t);
+      const Product up = product(job, row + kPanelRows, t);
+      const double expected = gelu_in_double(gate.value) * up.value;
+      // GELU's slope stays below 1.13.
+      const double tolerance = 1.2 * gate.tolerance * std::abs(up.value) +
+                               std::abs(gate.value) * up.tolerance +
+                               1e-6 * (std::abs(expected) + std::abs(gate.value * up.value));
+      const auto at = static_cast<size_t>(t * job.width + f);
+      EXPECT_NEAR(exact[at], expected, tolerance);
+      EXPECT_EQ(rounded[at], round_to_bf16(exact[at]));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace beryl::backend

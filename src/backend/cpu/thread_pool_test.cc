@@ -1,0 +1,96 @@
+#include "backend/cpu/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace beryl::backend {
+namespace {
+
+class ThreadPoolTest : public testing::TestWithParam<int> {};
+
+TEST_P(ThreadPoolTest, RunsTheBodyOnceAThread) {
+  ThreadPool pool(GetParam());
+  EXPECT_EQ(pool.thread_count(), GetParam());
+  std::vector<int> calls(static_cast<size_t>(GetParam()));
+  pool.run([&](int thread) { ++calls[static_cast<size_t>(thread)]; });
+  EXPECT_EQ(calls, std::vector<int>(static_cast<size_t>(GetParam()), 1));
+}
+
+TEST_P(ThreadPoolTest, RangesCoverEveryIndexOnce) {
+  ThreadPool pool(GetParam());
+  for (int64_t count = 0; count <= 40; ++count) {
+    std::vector<int> calls(static_cast<size_t>(count));
+    pool.run_ranges(count, 3, [&](int64_t begin, int64_t end) {
+      EXPECT_LT(begin, end);
+      for (int64_t i = begin; i < end; ++i) ++calls[static_cast<size_t>(i)];
+    });
+    EXPECT_EQ(calls, std::vector<int>(static_cast<size_t>(count), 1)) << count;
+  }
+}
+
+TEST_P(ThreadPoolTest, ShortLoopsStayOnTheCaller) {
+  ThreadPool pool(GetParam());
+  const std::thread::id caller = std::this_thread::get_id();
+  pool.run_ranges(7, 8, [&](int64_t begin, int64_t end) {
+    EXPECT_EQ(std::this_thread::get_id(), caller);
+    EXPECT_EQ(end - begin, 7);
+  });
+}
+
+TEST_P(ThreadPoolTest, AnExceptionOfAnyThreadReachesTheCaller) {
+  ThreadPool pool(GetParam());
+  for (int thrower = 0; thrower < GetParam(); ++thrower) {
+    try {
+      pool.run([&](int thread) {
+        if (thread == thrower) throw std::runtime_error(std::to_string(thread));
+      });
+      ADD_FAILURE() << thrower;
+    } catch (const std::runtime_error& error) {
+      EXPECT_EQ(error.what(), std::to_string(thrower));
+    }
+    // And the pool is as good as new.
+    std::atomic<int> calls{0};
+    pool.run([&](int) { ++calls; });
+    EXPECT_EQ(calls.load(), GetParam());
+  }
+  EXPECT_THROW(pool.run([](int) { throw std::runtime_error("all"); }), std::runtime_error);
+}
+
+// What one loop writes the next may read without further synchronisation, on another thread.
+TEST_P(ThreadPoolTest, LoopsFollowEachOther) {
+  ThreadPool pool(GetParam());
+  const auto threads = static_cast<size_t>(GetParam());
+  std::vector<int64_t> values(threads, 0);
+  std::vector<int64_t> next(threads, 0);
+  constexpr int64_t kLoops = 3000;
+  for (int64_t loop = 0; loop < kLoops; ++loop) {
+    pool.run([&](int thread) {
+      const auto i = static_cast<size_t>(thread);
+      next[i] = values[(i + 1) % threads] + 1;
+    });
+    std::swap(values, next);
+  }
+  EXPECT_EQ(values, std::vector<int64_t>(threads, kLoops));
+}
+
+TEST_P(ThreadPoolTest, WakesAfterSleeping) {
+  ThreadPool pool(GetParam());
+  for (int i = 0; i < 3; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // longer than it spins
+    std::atomic<int> calls{0};
+    pool.run([&](int) { ++calls; });
+    EXPECT_EQ(calls.load(), GetParam());
+  }
+}
+
+TEST(ThreadPoolLifeTest, StopsWithoutHavingRun) {
+  for (int i = 0; i < 50; ++i) ThreadPool pool(1 + i % 4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolTest, testing::Values(1, 2, 3, 5));
+
+}  // namespace
+}  // namespace beryl::backend
