@@ -27,7 +27,9 @@ def isa_flags(header):
 
 def compile_alone(compiler, src, header):
     """None if `header` compiles alone, else what the compiler said."""
-    command = [compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", f"-I{src}", *isa_flags(header), "-x", "c++", "-"]
+    # The build defines BERYL_SOURCE_DIR for tests and for the headers that only they include.
+    command = [compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", f"-I{src}",
+               f'-DBERYL_SOURCE_DIR="{src.parent}"', *isa_flags(header), "-x", "c++", "-"]
     result = subprocess.run(command, input=f'#include "{header}"\n', capture_output=True, text=True)
     return None if result.returncode == 0 else f"src/{header} does not compile alone with {compiler}:\n{result.stderr}"
 

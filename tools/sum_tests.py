@@ -7,6 +7,7 @@ listed by name. The exit code is 1 unless nothing failed and something passed.
 """
 
 import argparse
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
@@ -18,7 +19,10 @@ def outcome(case):
             return "failed", ""
     skipped = case.find("skipped")
     if skipped is not None:
-        return "skipped", " ".join((skipped.get("message") or skipped.text or "").split())
+        reason = skipped.get("message") or skipped.text or ""
+        # CTest tells only that GoogleTest said "Skipped"; the reason is the next line of the test's output.
+        said = re.search(r": Skipped\n(.+)", case.findtext("system-out") or "")
+        return "skipped", " ".join((said.group(1) if said else reason).split())
     if case.get("status") in ("notrun", "disabled"):
         return "skipped", "disabled"
     return "passed", ""

@@ -57,6 +57,7 @@ def test_layers_finds(run_tool, tree, name, include):
     [
         "void f() { abort(); }",
         "void f() { std::exit(1); }",
+        "void f() { _exit(1); }",
         "void f(int x) { assert(x > 0); }",
         "#include <regex>",
         "int f(const char* s) { return atoi(s); }",
@@ -80,7 +81,7 @@ def test_style_finds(run_tool, tree, code):
         "// never aborts: abort() would be wrong here",
         'const char* kText = "abort() and assert() in a string // TOD" "O";',
         "static_assert(sizeof(int) == 4);",
-        "void f(Log& log) { log.last_exit(3); }",
+        "void f(Log& log) { log.last_exit(3); log.exit(3); }",
         "const char* kRaw = R\"(atoi(x))\";",
     ],
 )

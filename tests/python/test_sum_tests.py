@@ -39,6 +39,14 @@ def test_adds_up_and_names_what_did_not_pass(summary):
     assert "FAILED r1: tests.t.two" in lines
 
 
+def test_gives_the_reason_that_googletest_printed(summary):
+    text = """<testsuite><testcase name="A.skips" classname="A.skips" status="notrun">
+<skipped message="SKIP_REGULAR_EXPRESSION_MATCHED"/>
+<system-out>[ RUN      ] A.skips\n/a/b_test.cc:44: Skipped\nneeds avx512\n[  SKIPPED ] A.skips (0 ms)</system-out>
+</testcase></testsuite>"""
+    assert "SKIPPED r1: A.skips (needs avx512)" in summary((0, ALL_PASS), (0, text))[1]
+
+
 def test_all_passed(summary):
     assert summary((0, ALL_PASS)) == (0, ["1 passed, 0 failed"])
 
