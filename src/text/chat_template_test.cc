@@ -176,6 +176,15 @@ TEST(ChatTemplate, RendersTheDeepestRequests) {
   }
 }
 
+TEST(ChatTemplate, RendersLongConversations) {
+  Conversation conversation;
+  for (int i = 0; i < 1501; ++i) {
+    conversation.messages.push_back({i % 2 == 0 ? Role::kUser : Role::kAssistant, "text", {}, {}, {}, {}});
+  }
+  const std::string text = load(kLarge).render(conversation, {}).rendered.text;
+  EXPECT_THAT(text, EndsWith("<|turn>user\ntext<turn|>\n<|turn>model\n<|channel>thought\n<channel|>"));
+}
+
 TEST(ChatTemplate, TakesVariablesOfTheRequest) {
   const ChatTemplate chat_template("{{ style }}{{ bos_token }}{{ enable_thinking }}{{ preserve_thinking }}",
                                    "t");
