@@ -162,12 +162,25 @@ const QuantizationScheme* QuantizationConfig::find_scheme(const Role& role, std:
 
 bool QuantizationConfig::expects_quantised(const Role& role, std::string_view module) const {
   switch (role.part) {
-    case Part::kEmbedding:
-    case Part::kPerLayerEmbedding:
-    case Part::kRouterProjection:
-      return false;
-    default:
+    case Part::kHead:
+    case Part::kPerLayerModelProjection:
+    case Part::kPerLayerInputGate:
+    case Part::kPerLayerProjection:
+    case Part::kQ:
+    case Part::kK:
+    case Part::kV:
+    case Part::kO:
+    case Part::kGate:
+    case Part::kUp:
+    case Part::kDown:
+    case Part::kExpertGate:
+    case Part::kExpertUp:
+    case Part::kExpertDown:
+    case Part::kFusedExpertsGateUp:
+    case Part::kFusedExpertsDown:
       return find_scheme(role, module) != nullptr;
+    default:
+      return false;
   }
 }
 

@@ -130,6 +130,13 @@ TEST(WeightMapTest, NormsOfOtherTypesAreRefused) {
   expect_unsupported(editor, {kLayer0 + "input_layernorm", "weight I8 [96]"});
 }
 
+TEST(WeightMapTest, QuantisedNormsAreRefused) {
+  CheckpointEditor editor("dense-ct-fp8-dynamic");
+  editor.put(kLayer0 + "input_layernorm.weight", DType::kF8E4M3, {96});
+  editor.put(kLayer0 + "input_layernorm.weight_scale", DType::kBf16, {96});
+  expect_unsupported(editor, {"'" + kLayer0 + "input_layernorm' is stored as F8_E4M3"});
+}
+
 TEST(WeightMapTest, ConfigAndTensorsMustAgreeOnSizes) {
   CheckpointEditor fewer("moe-ct-fp8-dynamic");
   fewer.text()["num_experts"] = 6;

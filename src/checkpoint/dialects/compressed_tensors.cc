@@ -82,6 +82,10 @@ ModuleReading CompressedTensorsDialect::read(const Module& module, const ModuleS
                 "a scale is never guessed; download the checkpoint again, or report it to its publisher");
   }
   check_no_other_tensors(module, kSuffixes);
+  if (shape.is_vector) {
+    throw Error(ErrorCode::kUnsupported, fmt::format("'{}' is stored as {}, expected BF16, F16 or F32",
+                                                     module.name, formats::dtype_name(weight->dtype)));
+  }
   check_weight_shape(*weight, shape);
   if (!formats::is_plain(scale->dtype)) {
     throw Error(ErrorCode::kUnsupported, fmt::format("scale '{}' has type {}, expected BF16, F16 or F32",
