@@ -61,6 +61,7 @@ class BoundedBuilder final : public nlohmann::json_sax<Json> {
       reason.remove_prefix(bracket + 2);
     }
     fail(fmt::format("not valid JSON at byte {}: {}", position, printable(reason)));
+    return false;  // GCC 12 does not see that fail() never returns
   }
 
  private:

@@ -233,9 +233,8 @@ uint64_t resident_bytes(const ModelConfig& config, const WeightMap& weights,
                         const backend::Backend& backend) {
   Network network;
   uint64_t bytes = 0;
-  for (const backend::MatrixSource& source : plan_matrices(config, weights, network).sources()) {
-    bytes += backend.resident_bytes(source);
-  }
+  const MatrixUploads uploads = plan_matrices(config, weights, network);
+  for (const backend::MatrixSource& source : uploads.sources()) bytes += backend.resident_bytes(source);
   return bytes;
 }
 

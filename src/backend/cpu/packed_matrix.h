@@ -30,7 +30,7 @@ struct PackedLayout {
   bool has_scales;
   int64_t rows;
   int64_t cols;
-  int64_t code_bytes;  // of one code
+  int64_t code_bytes = 0;  // of one code
   int64_t panels;
   int64_t lines;        // of one panel
   int64_t panel_bytes;  // lines and scales

@@ -47,7 +47,7 @@ struct ModuleReading {
 
 class Dialect {
  public:
-  constexpr virtual ~Dialect() = default;
+  virtual ~Dialect() = default;
 
   virtual std::string_view name() const = 0;
   // The quant_method values in config.json that announce this dialect; empty for unquantised weights.

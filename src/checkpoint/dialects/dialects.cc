@@ -12,8 +12,8 @@ namespace beryl::checkpoint {
 
 namespace {
 
-constexpr CompressedTensorsDialect kCompressedTensors;
-constexpr PlainDialect kPlain;
+const CompressedTensorsDialect kCompressedTensors;
+const PlainDialect kPlain;
 
 constexpr std::array<const Dialect*, 2> kDialects = {&kCompressedTensors, &kPlain};
 
