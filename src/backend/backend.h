@@ -34,8 +34,7 @@ enum class Compute : uint8_t {
 // numbers.
 enum class LayerKind : uint8_t { kSliding, kFull };
 
-// ---- Handles. Each is owned by whoever asked for it and must not outlive its backend.
-// ------------------------
+// ---- Handles. Each is owned by whoever asked for it and must not outlive its backend. ----
 
 // A linear layer's weights, [rows, cols] = [outputs, inputs].
 class Matrix {
@@ -82,8 +81,7 @@ class Routing {
   virtual ~Routing() = default;
 };
 
-// ---- Arguments
-// ------------------------------------------------------------------------------------------------
+// ---- Arguments ----
 
 // One matrix to upload, or the gate and up halves of a gated MLP, which become one Matrix of 2F rows that
 // only feed_forward() takes.
@@ -162,8 +160,7 @@ struct FeedForward {
   Buffer* experts_out = nullptr;       // [T, D], sum over slots of weight * expert(experts_in), in slot order
 };
 
-// ---- Operations
-// -----------------------------------------------------------------------------------------------
+// ---- Operations ----
 
 class Backend {
  public:

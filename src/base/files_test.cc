@@ -2,38 +2,29 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstring>
-#include <fstream>
 #include <string>
 #include <utility>
 
 #include "base/error.h"
+#include "base/temporary_directory_for_tests.h"
 
 namespace beryl {
 namespace {
 
 using testing::HasSubstr;
 
-// A directory that goes with the test.
 class FilesTest : public testing::Test {
  protected:
-  FilesTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "beryl-files-XXXXXX").string();
-    directory_ = ::mkdtemp(pattern.data());
-  }
-  ~FilesTest() override { std::filesystem::remove_all(directory_); }
-
   std::filesystem::path write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(directory_ / name, std::ios::binary) << bytes;
-    return directory_ / name;
+    return directory_.write(name, bytes);
   }
 
-  std::filesystem::path directory_;
+  TemporaryDirectory directory_;
 };
 
 template <typename Work>
@@ -86,13 +77,13 @@ TEST_F(FilesTest, MovesOwnership) {
 }
 
 TEST_F(FilesTest, RefusesWhatIsNoRegularFile) {
-  expect_error(ErrorCode::kNotFound, "none", [&] { File(directory_ / "none"); });
+  expect_error(ErrorCode::kNotFound, "none", [&] { File(directory_.path() / "none"); });
   expect_error(ErrorCode::kNotFound, "file", [&] { File(write("file", "") / "below"); });
-  expect_error(ErrorCode::kIo, "not a regular file", [&] { File{directory_}; });
+  expect_error(ErrorCode::kIo, "not a regular file", [&] { File{directory_.path()}; });
   expect_error(ErrorCode::kIo, "not a regular file", [&] { File{"/dev/null"}; });
   // A FIFO without a writer must not block.
-  ASSERT_EQ(::mkfifo((directory_ / "fifo").c_str(), 0600), 0);
-  expect_error(ErrorCode::kIo, "not a regular file", [&] { File(directory_ / "fifo"); });
+  ASSERT_EQ(::mkfifo((directory_.path() / "fifo").c_str(), 0600), 0);
+  expect_error(ErrorCode::kIo, "not a regular file", [&] { File(directory_.path() / "fifo"); });
 }
 
 TEST_F(FilesTest, TextFilesHaveALimit) {

@@ -54,13 +54,7 @@ class BoundedBuilder final : public nlohmann::json_sax<Json> {
 
   bool parse_error(std::size_t position, const std::string&,
                    const nlohmann::detail::exception& error) override {
-    // nlohmann's text starts with "[json.exception.parse_error.101] "; the rest is for people. It may quote
-    // the file at length.
-    std::string_view reason = error.what();
-    if (const size_t bracket = reason.find("] "); bracket != std::string_view::npos) {
-      reason.remove_prefix(bracket + 2);
-    }
-    fail(fmt::format("not valid JSON at byte {}: {}", position, printable(reason)));
+    fail(fmt::format("not valid JSON at byte {}: {}", position, parse_error_reason(error)));
     return false;  // GCC 12 does not see that fail() never returns
   }
 
@@ -151,6 +145,15 @@ json parse_json(std::string_view text, std::string_view source, JsonLimits limit
 
 ordered_json parse_ordered_json(std::string_view text, std::string_view source, JsonLimits limits) {
   return parse_bounded<ordered_json>(text, source, limits);
+}
+
+std::string parse_error_reason(const nlohmann::detail::exception& error) {
+  // The text starts with "[json.exception.parse_error.101] "; the rest is for people.
+  std::string_view reason = error.what();
+  if (const size_t bracket = reason.find("] "); bracket != std::string_view::npos) {
+    reason.remove_prefix(bracket + 2);
+  }
+  return printable(reason);
 }
 
 }  // namespace beryl

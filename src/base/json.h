@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 
 namespace beryl {
@@ -20,5 +21,8 @@ nlohmann::json parse_json(std::string_view text, std::string_view source, JsonLi
 // linear in the number of keys.
 nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view source,
                                           JsonLimits limits = {});
+
+// What nlohmann's parser says is wrong, without its own labels, printable and bounded: it may quote the file.
+std::string parse_error_reason(const nlohmann::detail::exception& error);
 
 }  // namespace beryl

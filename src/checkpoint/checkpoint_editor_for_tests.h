@@ -12,10 +12,10 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/temporary_directory_for_tests.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/limits.h"
 #include "checkpoint/safetensors_writer_for_tests.h"
-#include "checkpoint/temporary_directory_for_tests.h"
 
 namespace beryl::checkpoint {
 

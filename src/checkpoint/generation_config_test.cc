@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "checkpoint/temporary_directory_for_tests.h"
+#include "base/temporary_directory_for_tests.h"
 
 namespace beryl::checkpoint {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "checkpoint/temporary_directory_for_tests.h"
+#include "base/temporary_directory_for_tests.h"
 
 namespace beryl::checkpoint {
 namespace {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/quote.h"
 
 namespace beryl::checkpoint {
@@ -130,13 +131,7 @@ class HeaderBuilder final : public nlohmann::json_sax<json> {
 
   bool parse_error(std::size_t position, const std::string&,
                    const nlohmann::detail::exception& error) override {
-    // nlohmann's text starts with "[json.exception.parse_error.101] "; the rest is for people. It may quote
-    // the file at length.
-    std::string_view reason = error.what();
-    if (const size_t bracket = reason.find("] "); bracket != std::string_view::npos) {
-      reason.remove_prefix(bracket + 2);
-    }
-    refuse(fmt::format("the header is not valid JSON at byte {}: {}", position, printable(reason)));
+    refuse(fmt::format("the header is not valid JSON at byte {}: {}", position, parse_error_reason(error)));
   }
 
  private:

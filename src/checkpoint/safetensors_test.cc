@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/temporary_directory_for_tests.h"
 #include "checkpoint/safetensors_writer_for_tests.h"
-#include "checkpoint/temporary_directory_for_tests.h"
 
 namespace beryl::checkpoint {
 namespace {

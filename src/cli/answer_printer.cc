@@ -56,6 +56,11 @@ void AnswerPrinter::finish() {
   out_.flush();
 }
 
+void AnswerPrinter::show_note(std::string_view text) {
+  const bool is_coloured = style_ == AnswerStyle::kColoured;
+  out_ << (is_coloured ? kDim : "") << text << (is_coloured ? kReset : "") << '\n';
+}
+
 void AnswerPrinter::enter(Section section) {
   if (section == section_) return;
   if (section_ == Section::kReasoning) {

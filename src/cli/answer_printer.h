@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <string_view>
 
 #include "text/output_parser.h"
 
@@ -23,6 +24,8 @@ class AnswerPrinter {
   void show(const text::OutputDelta& delta);
   // Ends the line if it is open.
   void finish();
+  // A line about the answer, dimmed where there are colours.
+  void show_note(std::string_view text);
 
  private:
   enum class Section : uint8_t { kNone, kReasoning, kContent, kCall };

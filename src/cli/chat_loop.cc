@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "cli/interrupt.h"
+#include "cli/text_format.h"
 #include "text/conversation.h"
 
 namespace beryl::cli {
@@ -53,20 +54,13 @@ std::optional<T> parse_setting(const std::string& name, const std::string& text)
   return text == "default" ? std::optional<T>() : parse_value<T>(name, text);
 }
 
-void print_error(std::ostream& out, const Error& error) {
-  fmt::print(out, "error: {}\n", error.message());
-  if (!error.help().empty()) fmt::print(out, "help: {}\n", error.help());
-}
-
 }  // namespace
 
 std::string describe_answer(const engine::ChatAnswer& answer) {
   const engine::GenerationResult& run = answer.generation;
-  const auto tokens = static_cast<double>(run.tokens.size());
   return fmt::format("{} tokens, {:.1f} tokens/s; prompt {} tokens in {:.2f} s, {} cached; {}",
-                     run.tokens.size(), run.decode_seconds > 0 ? tokens / run.decode_seconds : 0.0,
-                     run.prompt_tokens, run.prompt_seconds, run.cached_tokens,
-                     engine::finish_reason_name(answer.finish_reason));
+                     run.tokens.size(), run.tokens_per_second(), run.prompt_tokens, run.prompt_seconds,
+                     run.cached_tokens, engine::finish_reason_name(answer.finish_reason));
 }
 
 ChatLoop::ChatLoop(ChatSession& session, std::ostream& out, AnswerStyle style, ReadLine read_line)
@@ -89,7 +83,7 @@ int ChatLoop::run() {
         ask(line->starts_with(kQuotes) ? read_block(*line) : *line);
       }
     } catch (const Error& error) {
-      print_error(out_, error);
+      out_ << format_error(error);
     }
   }
 }
@@ -198,10 +192,7 @@ void ChatLoop::show_answer(const std::function<engine::ChatAnswer(const ChatSess
   try {
     const engine::ChatAnswer answer = generate([&](const text::OutputDelta& delta) { printer.show(delta); });
     printer.finish();
-    if (!shows_statistics_) return;
-    const bool is_coloured = style_ == AnswerStyle::kColoured;
-    fmt::print(out_, "{}{}{}\n", is_coloured ? "\033[2m" : "", describe_answer(answer),
-               is_coloured ? "\033[0m" : "");
+    if (shows_statistics_) printer.show_note(describe_answer(answer));
   } catch (const Error&) {
     printer.finish();
     throw;

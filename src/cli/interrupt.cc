@@ -7,8 +7,6 @@
 namespace beryl::cli {
 namespace {
 
-constexpr int kExitInterrupted = 130;
-
 // A signal handler can reach nothing else.
 volatile std::sig_atomic_t interrupt_count = 0;
 

@@ -3,6 +3,9 @@
 
 namespace beryl::cli {
 
+// The exit code of a program that Ctrl-C ended.
+inline constexpr int kExitInterrupted = 130;
+
 // Installs the handler. Call once, before threads start.
 void install_interrupt_handler();
 

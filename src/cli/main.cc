@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/text_format.h"
 
 namespace {
 
@@ -28,8 +29,7 @@ int main(int argc, char** argv) {
   try {
     return command_line.run(std::cin, std::cout);
   } catch (const beryl::Error& error) {
-    fmt::print(stderr, "error: {}\n", error.message());
-    if (!error.help().empty()) fmt::print(stderr, "help: {}\n", error.help());
+    fmt::print(stderr, "{}", beryl::cli::format_error(error));
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: out of memory\n");
   }

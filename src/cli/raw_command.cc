@@ -84,10 +84,9 @@ nlohmann::ordered_json usage_json(const engine::GenerationResult& result) {
 }
 
 nlohmann::ordered_json timings_json(const engine::GenerationResult& result) {
-  const auto tokens = static_cast<double>(result.tokens.size());
   return {{"prompt_seconds", result.prompt_seconds},
           {"decode_seconds", result.decode_seconds},
-          {"tokens_per_second", result.decode_seconds > 0 ? tokens / result.decode_seconds : 0.0}};
+          {"tokens_per_second", result.tokens_per_second()}};
 }
 
 }  // namespace beryl::cli

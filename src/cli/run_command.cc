@@ -11,13 +11,12 @@
 #include "base/error.h"
 #include "cli/answer_printer.h"
 #include "cli/chat_loop.h"
+#include "cli/interrupt.h"
 #include "cli/line_editor.h"
 #include "cli/raw_command.h"
 
 namespace beryl::cli {
 namespace {
-
-constexpr int kExitInterrupted = 130;
 
 int exit_code(engine::FinishReason reason) {
   return reason == engine::FinishReason::kCancelled ? kExitInterrupted : 0;

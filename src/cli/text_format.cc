@@ -18,4 +18,10 @@ std::string format_bytes(uint64_t bytes) {
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
+std::string format_error(const Error& error) {
+  std::string text = fmt::format("error: {}\n", error.message());
+  if (!error.help().empty()) text += fmt::format("help: {}\n", error.help());
+  return text;
+}
+
 }  // namespace beryl::cli

@@ -83,11 +83,6 @@ ChatModel::ChatModel(Sequence& sequence, const text::Tokenizer& tokenizer,
       template_(chat_template),
       end_tokens_(std::move(end_tokens)) {}
 
-std::vector<int32_t> ChatModel::encode(const ChatRequest& request) const {
-  const text::ChatPrompt prompt = template_.render(request.conversation, request.template_options);
-  return tokenizer_.encode_marked(prompt.rendered.text, prompt.rendered.template_spans);
-}
-
 ChatAnswer ChatModel::answer(const ChatRequest& request,
                              const std::function<void(const text::OutputDelta&)>& on_delta) {
   const text::ChatPrompt prompt = template_.render(request.conversation, request.template_options);

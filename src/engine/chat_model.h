@@ -42,9 +42,6 @@ class ChatModel {
   ChatModel(Sequence& sequence, const text::Tokenizer& tokenizer, const text::ChatTemplate& chat_template,
             std::vector<int32_t> end_tokens);
 
-  // The tokens of the prompt that answer() would feed. Errors: as ChatTemplate::render().
-  std::vector<int32_t> encode(const ChatRequest& request) const;
-
   // Passes each piece of the answer on as soon as it is certain. Errors: as ChatTemplate::render(),
   // generate() and StopMatcher.
   ChatAnswer answer(const ChatRequest& request,

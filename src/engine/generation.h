@@ -35,6 +35,11 @@ struct GenerationResult {
   int64_t cached_tokens = 0;  // of the prompt, already in the cache
   double prompt_seconds = 0;
   double decode_seconds = 0;
+
+  // Of the answer; 0 when it took no time.
+  double tokens_per_second() const {
+    return decode_seconds > 0 ? static_cast<double>(tokens.size()) / decode_seconds : 0;
+  }
 };
 
 // Continues `prompt`, all of it, of which the sequence may already hold the beginning; what it holds beyond

@@ -71,8 +71,7 @@ std::span<const Dialect* const> all_dialects();
 // "none; compressed-tensors: FP8 (...)": what can be read, for messages.
 std::string supported_quantisations();
 
-// ---- Shared by dialects
-// -------------------------------------------------------------------------------------
+// ---- Shared by dialects ----
 
 // Checks the shape of a weight tensor: [rows, cols], [experts, rows, cols], or [rows] for a vector.
 // Errors: kInvalidInput.

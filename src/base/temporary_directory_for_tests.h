@@ -10,7 +10,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace beryl::checkpoint {
+namespace beryl {
 
 // A fresh directory that is removed with everything in it.
 class TemporaryDirectory {
@@ -46,4 +46,4 @@ class TemporaryDirectory {
   std::filesystem::path path_;
 };
 
-}  // namespace beryl::checkpoint
+}  // namespace beryl
