@@ -49,8 +49,8 @@ std::vector<std::string> checkpoint_names() {
 // Remembers the experts of a pass, chunk after chunk, or forces those of an earlier one.
 class ExpertTape final : public model::Observer {
  public:
-  void on_experts(int64_t layer, std::vector<int32_t> experts) override {
-    if (!is_replaying) recorded[layer] = std::move(experts);
+  void on_experts(int64_t layer, const std::vector<int32_t>& experts) override {
+    if (!is_replaying) recorded[layer] = experts;
   }
   std::span<const int32_t> forced_experts(int64_t layer) override {
     if (!is_replaying) return {};

@@ -92,8 +92,9 @@ void Sequence::run_chunk(std::span<const int32_t> tokens, LogitRows rows, std::s
   const model::Batch batch = {
       .tokens = tokens,
       .rows = {.sequences = sequences, .positions = positions, .tables = {&tables, 1}},
-      .logit_rows = logit_rows};
-  model::forward(network_, backend_, batch, *cache_, workspace_, logits, observer);
+      .logit_rows = logit_rows,
+      .observer = observer};
+  model::forward(network_, backend_, batch, *cache_, workspace_, logits);
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
 }
 

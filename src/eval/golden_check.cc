@@ -57,14 +57,14 @@ class HiddenRecorder final : public model::Observer {
  public:
   explicit HiddenRecorder(model::Observer* next) : next_(next) {}
 
-  void on_hidden(int64_t index, std::vector<float> values) override {
+  void on_hidden(int64_t index, const std::vector<float>& values) override {
     const auto i = static_cast<size_t>(index);
     if (hidden.size() <= i) hidden.resize(i + 1);
     hidden[i].insert(hidden[i].end(), values.begin(), values.end());  // chunk after chunk
-    if (next_ != nullptr) next_->on_hidden(index, std::move(values));
+    if (next_ != nullptr) next_->on_hidden(index, values);
   }
-  void on_experts(int64_t layer, std::vector<int32_t> experts) override {
-    if (next_ != nullptr) next_->on_experts(layer, std::move(experts));
+  void on_experts(int64_t layer, const std::vector<int32_t>& experts) override {
+    if (next_ != nullptr) next_->on_experts(layer, experts);
   }
   std::span<const int32_t> forced_experts(int64_t layer) override {
     return next_ != nullptr ? next_->forced_experts(layer) : std::span<const int32_t>();

@@ -22,14 +22,14 @@ Workspace::Workspace(backend::Backend& backend) : routing_(backend.make_routing(
 class ForwardPass {
  public:
   ForwardPass(const Network& network, backend::Backend& backend, const Batch& batch, backend::Cache& cache,
-              Workspace& workspace, Observer* observer)
+              Workspace& workspace)
       : network_(network),
         config_(network.config),
         backend_(backend),
         batch_(batch),
         cache_(cache),
         w_(workspace),
-        observer_(observer),
+        observer_(batch.observer),
         rows_(batch.rows) {}
 
   void run(std::span<float> logits) {
@@ -185,8 +185,8 @@ class ForwardPass {
 };
 
 void forward(const Network& network, backend::Backend& backend, const Batch& batch, backend::Cache& cache,
-             Workspace& workspace, std::span<float> logits, Observer* observer) {
-  ForwardPass(network, backend, batch, cache, workspace, observer).run(logits);
+             Workspace& workspace, std::span<float> logits) {
+  ForwardPass(network, backend, batch, cache, workspace).run(logits);
 }
 
 }  // namespace beryl::model

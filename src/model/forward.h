@@ -11,25 +11,26 @@
 
 namespace beryl::model {
 
-// Tokens of any number of sequences, in any order as long as each sequence's positions ascend. The pages of
-// the tables belong to the caller; keys and values of all rows are written before any is read.
-struct Batch {
-  std::span<const int32_t> tokens;      // [T], each below the vocabulary size
-  backend::Rows rows;                   // [T]
-  std::span<const int32_t> logit_rows;  // rows that need logits, ascending indices into tokens
-};
-
 // Looks into a pass, for verification. All rows must need logits, since later layers run on no others.
 class Observer {
  public:
   virtual ~Observer() = default;
   // The residual stream, [T, D]: 0 the scaled embedding, l the stream after layer l - 1, where the last one
   // has passed the final norm.
-  virtual void on_hidden(int64_t /*index*/, std::vector<float> /*values*/) {}
+  virtual void on_hidden(int64_t /*index*/, const std::vector<float>& /*values*/) {}
   // The experts that each row chose in a layer, [T, top_k] in slot order.
-  virtual void on_experts(int64_t /*layer*/, std::vector<int32_t> /*experts*/) {}
+  virtual void on_experts(int64_t /*layer*/, const std::vector<int32_t>& /*experts*/) {}
   // Experts to use instead of the router's choice, [T, top_k]; empty to let the router choose.
   virtual std::span<const int32_t> forced_experts(int64_t /*layer*/) { return {}; }
+};
+
+// Tokens of any number of sequences, in any order as long as each sequence's positions ascend. The pages of
+// the tables belong to the caller; keys and values of all rows are written before any is read.
+struct Batch {
+  std::span<const int32_t> tokens;      // [T], each below the vocabulary size
+  backend::Rows rows;                   // [T]
+  std::span<const int32_t> logit_rows;  // rows that need logits, ascending indices into tokens
+  Observer* observer = nullptr;         // null: nobody looks
 };
 
 // Activations of a pass; reused from pass to pass. One pass at a time.
@@ -50,6 +51,6 @@ class Workspace {
 
 // Writes the logits of batch.logit_rows to `logits`, [logit_rows, V].
 void forward(const Network& network, backend::Backend& backend, const Batch& batch, backend::Cache& cache,
-             Workspace& workspace, std::span<float> logits, Observer* observer = nullptr);
+             Workspace& workspace, std::span<float> logits);
 
 }  // namespace beryl::model
