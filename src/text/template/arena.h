@@ -24,7 +24,9 @@ class Arena {
   template <typename T>
   T* make_array(size_t count) {
     static_assert(std::is_trivially_destructible_v<T>, "the arena runs no destructors");
-    return new (allocate(count, sizeof(T), alignof(T))) T[count]();
+    // First the memory: GCC checks the length of a new-expression before it looks at the placement.
+    void* const memory = allocate(count, sizeof(T), alignof(T));
+    return new (memory) T[count]();
   }
 
   template <typename T>
