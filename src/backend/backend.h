@@ -89,6 +89,7 @@ struct MatrixSource {
   std::string name;  // for errors and progress: the module as the checkpoint calls it
   formats::QuantMatrix matrix;
   std::optional<formats::QuantMatrix> up;  // when set, `matrix` is the gate
+  std::string up_name = {};                // of the up half
 };
 
 struct CacheLayer {

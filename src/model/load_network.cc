@@ -43,7 +43,7 @@ class MatrixUploads {
                       gate_weight.module, formats::format_name(a.format), up_weight.module,
                       formats::format_name(b.format)));
     }
-    sources_.push_back({.name = gate_weight.module, .matrix = a, .up = b});
+    sources_.push_back({.name = gate_weight.module, .matrix = a, .up = b, .up_name = up_weight.module});
     targets_.push_back(&to.gate_up);
     add(down, to.down);
   }

@@ -22,7 +22,7 @@ constexpr size_t kChunksAhead = 64;
 
 // A run of panels of one published matrix.
 struct Chunk {
-  const MatrixSource* source;
+  const std::string* name;  // the module, for errors
   const formats::QuantMatrix* matrix;
   const std::vector<float>* row_scales;  // [rows]; null without scales
   PackedLayout layout;                   // of the published matrix alone
@@ -112,19 +112,19 @@ class UploadPlan {
     const PackedLayout whole = packed_layout(source);
     upload_.matrices.push_back(std::make_unique<PackedMatrix>(whole, data));
     const int64_t stride = source.up ? 2 * whole.panel_bytes : whole.panel_bytes;
-    add_part(source, source.matrix, data, stride);
-    if (source.up) add_part(source, *source.up, data + whole.panel_bytes, stride);
+    add_part(source.name, source.matrix, data, stride);
+    if (source.up) add_part(source.up_name, *source.up, data + whole.panel_bytes, stride);
   }
 
-  void add_part(const MatrixSource& source, const formats::QuantMatrix& matrix, std::byte* data,
+  void add_part(const std::string& name, const formats::QuantMatrix& matrix, std::byte* data,
                 int64_t stride) {
     const std::vector<float>* row_scales = nullptr;
     if (matrix.scale_grid != formats::ScaleGrid::kNone) {
       scales_.push_back(std::make_unique<std::vector<float>>(
-          with_context(source.name, [&] { return formats::read_row_scales(matrix); })));
+          with_context(name, [&] { return formats::read_row_scales(matrix); })));
       row_scales = scales_.back().get();
     }
-    add_chunks({.source = &source,
+    add_chunks({.name = &name,
                 .matrix = &matrix,
                 .row_scales = row_scales,
                 .layout = packed_layout(matrix),
@@ -170,7 +170,7 @@ Upload upload_matrices(std::span<const MatrixSource> sources, ThreadPool& pool, 
       if (index >= chunks.size()) return;
       if (index + kChunksAhead < chunks.size()) chunks[index + kChunksAhead].read_ahead();
       const Chunk& chunk = chunks[index];
-      with_context(chunk.source->name, [&] { pack_chunk(chunk, staging); });
+      with_context(*chunk.name, [&] { pack_chunk(chunk, staging); });
       progress.update(std::min(total_bytes, done_bytes.fetch_add(staging.size()) + staging.size()),
                       total_bytes);
     }

@@ -175,6 +175,7 @@ TEST(UploadTest, ErrorsNameTheModule) {
   published.add(Format::kBf16, 40, 8);
   published.add(Format::kFp8E4m3, 40, 8);
   published.add(Format::kFp8E4m3, 40, 8);
+  published.add(Format::kFp8E4m3, 40, 8);
   published.made(0).codes[2 * (20 * 8 + 3)] = std::byte{0x80};
   published.made(0).codes[2 * (20 * 8 + 3) + 1] = std::byte{0x7f};
   published.made(1).scales[7] = -1;
@@ -186,6 +187,12 @@ TEST(UploadTest, ErrorsNameTheModule) {
   expect_error({source("layers.0.q", 0)}, ErrorCode::kInvalidInput, "layers.0.q", "rows 16 to 31");
   expect_error({source("layers.1.q", 1)}, ErrorCode::kInvalidInput, "layers.1.q", "scale 7 of 40 is -1");
   expect_error({source("layers.2.q", 2)}, ErrorCode::kInvalidInput, "layers.2.q", "rows 32 to 39");
+  MatrixSource pair = source("layers.2.gate", 3);
+  pair.up_name = "layers.2.up";
+  pair.up = published.matrix(2);
+  expect_error({pair}, ErrorCode::kInvalidInput, "layers.2.up", "rows 32 to 39");
+  pair.up = published.matrix(1);
+  expect_error({pair}, ErrorCode::kInvalidInput, "layers.2.up", "scale 7 of 40 is -1");
   MatrixSource beyond = source("layers.3.q", 2);
   beyond.matrix.codes.range.offset += 100'000;
   expect_error({beyond}, ErrorCode::kIo, "layers.3.q", "ends at byte");
