@@ -131,7 +131,10 @@ void ChatLoop::set_parameter(const std::string& assignment) {
   } else if (name == "seed") {
     sampling.seed = parse_setting<uint64_t>(name, value);
   } else if (name == "max-tokens") {
-    sampling.new_tokens_max = parse_setting<int64_t>(name, value).value_or(SamplingOptions().new_tokens_max);
+    const int64_t tokens = parse_setting<int64_t>(name, value).value_or(SamplingOptions().new_tokens_max);
+    if (tokens < 0)
+      throw Error(ErrorCode::kInvalidInput, fmt::format("{} is {}, expected 0 or more", name, tokens));
+    sampling.new_tokens_max = tokens;
   } else if (!name.empty()) {
     throw Error(ErrorCode::kInvalidInput, fmt::format("no parameter \"{}\"", name),
                 "/help lists the parameters");
