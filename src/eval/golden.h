@@ -5,7 +5,7 @@
 // Must never know: HTTP, terminals.
 //
 // Golden files hold prompts with the logits and greedy tokens of a float32 run over the exactly dequantised
-// weights; docs/architecture.md describes them. Greedy tokens are compared teacher-forced on the recorded
+// weights; testdata/README.md describes them. Greedy tokens are compared teacher-forced on the recorded
 // ones, so that one near tie does not spoil what follows.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Gemma 4's text network. Names follow docs/architecture.md; T rows, D model width, P per-layer input width.
+// Gemma 4's text network. Names follow docs/numerics.md; T rows, D model width, P per-layer input width.
 
 #include "model/forward.h"
 
