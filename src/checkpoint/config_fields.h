@@ -17,6 +17,7 @@ class ConfigFields {
   ConfigFields(const nlohmann::json& object, std::string path);
 
   const std::string& path() const { return path_; }
+  const nlohmann::json& object() const { return object_; }
   // Whether the field is there at all, be it null.
   bool contains(std::string_view name) const { return object_.contains(std::string(name)); }
   // Null when absent.

@@ -65,6 +65,13 @@ constexpr std::array kFusedParts = {
     PartName{"down_proj", Part::kFusedExpertsDown},
 };
 
+// Modules that hold all experts, below "experts." (MLX).
+constexpr std::array kStackedParts = {
+    PartName{"switch_glu.gate_proj", Part::kFusedExpertsGate},
+    PartName{"switch_glu.up_proj", Part::kFusedExpertsUp},
+    PartName{"switch_glu.down_proj", Part::kFusedExpertsDown},
+};
+
 constexpr std::array<std::string_view, 4> kPrefixes = {"model.language_model.", "language_model.model.",
                                                        "language_model.", "model."};
 
@@ -121,6 +128,7 @@ std::optional<Role> parse_layer(std::string_view rest, std::string& suffix) {
     return part ? std::optional(Role{*part, *layer, -1}) : std::nullopt;
   }
   if (const auto part = match(kFusedParts, rest, '_', suffix)) return Role{*part, *layer, -1};
+  if (const auto part = match(kStackedParts, rest, '.', suffix)) return Role{*part, *layer, -1};
   const std::optional<int32_t> expert = take_index(rest);
   if (!expert) return std::nullopt;
   const auto part = match(kExpertParts, rest, '.', suffix);
@@ -133,10 +141,12 @@ std::optional<Role> parse_below_prefix(std::string_view rest, std::string& suffi
   return part ? std::optional(Role{*part, -1, -1}) : std::nullopt;
 }
 
-// "layers.N.self_attn.k_scale" and its relatives.
+// "layers.N.self_attn.k_scale" and its relatives; ModelOpt has them below k_proj and v_proj, be there a
+// v_proj or not.
 bool is_kv_cache_scale(std::string_view rest) {
   if (!take(rest, "layers.") || !take_index(rest) || !take(rest, "self_attn.")) return false;
-  return rest == "k_scale" || rest == "v_scale" || rest == "q_scale";
+  return rest == "k_scale" || rest == "v_scale" || rest == "q_scale" || rest == "k_proj.k_scale" ||
+         rest == "v_proj.v_scale";
 }
 
 template <size_t N>
@@ -156,7 +166,9 @@ std::string role_name(const Role& role) {
   if (const auto name = find_name(kExpertParts, role.part)) {
     return fmt::format("layers.{}.experts.{}.{}", role.layer, role.expert, *name);
   }
-  return fmt::format("layers.{}.experts.{}", role.layer, find_name(kFusedParts, role.part).value_or("?"));
+  auto name = find_name(kFusedParts, role.part);
+  if (!name) name = find_name(kStackedParts, role.part);
+  return fmt::format("layers.{}.experts.{}", role.layer, name.value_or("?"));
 }
 
 TensorName parse_tensor_name(std::string_view name) {

@@ -45,8 +45,11 @@ enum class Part : uint8_t {
   kExpertGate,
   kExpertUp,
   kExpertDown,
-  // Of all experts of a layer in one tensor; a dialect splits them into the three above.
+  // Of all experts of a layer in one tensor; a dialect splits them into the three above. Gate
+  // and up come in one tensor or in two.
   kFusedExpertsGateUp,
+  kFusedExpertsGate,
+  kFusedExpertsUp,
   kFusedExpertsDown,
 };
 
@@ -78,8 +81,8 @@ struct TensorName {
 };
 
 // Understands all published spellings: the prefixes model.language_model., language_model.model.,
-// language_model. and model.; experts under .experts.E. or .moe.experts.E. or fused; the per-expert scale
-// under router. or moe.; towers.
+// language_model. and model.; experts under .experts.E. or .moe.experts.E. or fused, or stacked under
+// .experts.switch_glu.; the per-expert scale under router. or moe.; towers.
 TensorName parse_tensor_name(std::string_view name);
 
 }  // namespace beryl::checkpoint

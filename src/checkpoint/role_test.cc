@@ -68,6 +68,18 @@ TEST(RoleTest, UnderstandsEveryPublishedSpelling) {
        {Part::kFusedExpertsDown, 1},
        "model.layers.1.moe.experts.down_proj",
        "scale"},
+      {"language_model.model.layers.1.experts.switch_glu.gate_proj.scales",
+       {Part::kFusedExpertsGate, 1},
+       "language_model.model.layers.1.experts.switch_glu.gate_proj",
+       "scales"},
+      {"language_model.model.layers.1.experts.switch_glu.up_proj.weight",
+       {Part::kFusedExpertsUp, 1},
+       "language_model.model.layers.1.experts.switch_glu.up_proj",
+       "weight"},
+      {"language_model.model.layers.1.experts.switch_glu.down_proj.biases",
+       {Part::kFusedExpertsDown, 1},
+       "language_model.model.layers.1.experts.switch_glu.down_proj",
+       "biases"},
       {"model.layers.1.post_feedforward_layernorm_1.weight",
        {Part::kPostFeedForwardNorm1, 1},
        "model.layers.1.post_feedforward_layernorm_1",
@@ -93,8 +105,10 @@ TEST(RoleTest, KnowsTowersAndCacheScales) {
         "model.embed_audio.embedding_projection.weight", "model.vision_embedder.z.weight"}) {
     EXPECT_EQ(parse_tensor_name(name).kind, Kind::kTower) << name;
   }
-  for (const char* name : {"model.language_model.layers.2.self_attn.k_scale",
-                           "model.layers.2.self_attn.v_scale", "model.layers.2.self_attn.q_scale"}) {
+  for (const char* name :
+       {"model.language_model.layers.2.self_attn.k_scale", "model.layers.2.self_attn.v_scale",
+        "model.layers.2.self_attn.q_scale", "model.language_model.layers.2.self_attn.k_proj.k_scale",
+        "model.layers.2.self_attn.v_proj.v_scale"}) {
     EXPECT_EQ(parse_tensor_name(name).kind, Kind::kKvCacheScale) << name;
   }
 }
@@ -138,7 +152,8 @@ TEST(RoleTest, KeepsADoubledWeightSuffixVisible) {
 TEST(RoleTest, NamesOfRolesParseBack) {
   for (const Role& role :
        {Role{Part::kEmbedding}, Role{Part::kHead}, Role{Part::kV, 7}, Role{Part::kLayerScalar, 0},
-        Role{Part::kExpertUp, 3, 99}, Role{Part::kFusedExpertsDown, 3}, Role{Part::kPerExpertScale, 1}}) {
+        Role{Part::kExpertUp, 3, 99}, Role{Part::kFusedExpertsDown, 3}, Role{Part::kFusedExpertsUp, 3},
+        Role{Part::kPerExpertScale, 1}}) {
     EXPECT_EQ(parse_tensor_name("model." + role_name(role)).role, role) << role_name(role);
   }
 }
