@@ -1,5 +1,7 @@
 #include "engine/generation.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -19,6 +21,15 @@ double seconds_since(Clock::time_point start) {
 
 bool is_cancelled(const GenerationOptions& options) {
   return options.should_cancel && options.should_cancel();
+}
+
+// Before any of it is fed: a long prompt takes minutes, and is fed in parts that do not know the whole.
+void check_prompt(std::span<const int32_t> prompt, int64_t capacity) {
+  if (prompt.empty()) throw Error(ErrorCode::kInvalidInput, "the prompt is empty");
+  if (static_cast<int64_t>(prompt.size()) <= capacity) return;
+  throw Error(ErrorCode::kInvalidInput,
+              fmt::format("the prompt comes to {} tokens, but there is room for {}", prompt.size(), capacity),
+              "shorten the prompt, or make room for a longer text");
 }
 
 // Drops what the sequence holds beyond its common beginning with the prompt. At least the prompt's last token
@@ -47,7 +58,7 @@ std::string_view finish_reason_name(FinishReason reason) {
 
 GenerationResult generate(Sequence& sequence, std::span<const int32_t> prompt,
                           const GenerationOptions& options, const std::function<bool(int32_t)>& on_token) {
-  if (prompt.empty()) throw Error(ErrorCode::kInvalidInput, "the prompt is empty");
+  check_prompt(prompt, sequence.capacity());
   GenerationResult result;
   result.finish_reason = FinishReason::kLength;
   result.cached_tokens = keep_common_prefix(sequence, prompt);
