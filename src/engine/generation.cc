@@ -63,7 +63,6 @@ GenerationResult generate(Sequence& sequence, std::span<const int32_t> prompt,
   result.finish_reason = FinishReason::kLength;
   result.cached_tokens = keep_common_prefix(sequence, prompt);
   const std::span<const int32_t> rest = prompt.subspan(static_cast<size_t>(result.cached_tokens));
-  result.prompt_tokens = static_cast<int64_t>(rest.size());
 
   const Clock::time_point start = Clock::now();
   std::span<const float> logits;
@@ -72,10 +71,11 @@ GenerationResult generate(Sequence& sequence, std::span<const int32_t> prompt,
       result.finish_reason = FinishReason::kCancelled;
       return result;
     }
-    logits =
-        sequence.append(rest.subspan(begin, std::min(kPromptPart, rest.size() - begin)), LogitRows::kLast);
+    const std::span<const int32_t> part = rest.subspan(begin, std::min(kPromptPart, rest.size() - begin));
+    logits = sequence.append(part, LogitRows::kLast);
+    result.prompt_tokens += static_cast<int64_t>(part.size());
+    result.prompt_seconds = seconds_since(start);
   }
-  result.prompt_seconds = seconds_since(start);
 
   TokenHistory history;
   history.add_prompt(prompt);

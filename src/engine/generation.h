@@ -44,9 +44,10 @@ struct GenerationResult {
 
 // Continues `prompt`, all of it, of which the sequence may already hold the beginning; what it holds beyond
 // the common part is dropped. Each new token is passed to `on_token`, which returns false to end the answer
-// there (that token is part of it). The sequence then holds the prompt and all tokens but the last. Errors:
-// kInvalidInput for a prompt that is empty or longer than the sequence's capacity (both numbers), and the
-// sequence is unchanged; as Sequence::append() and Sampler::sample().
+// there (that token is part of it). The sequence then holds what was fed: the prompt and the answer, of which
+// the last token may be missing; after a cancel within the prompt, the part before it. Errors: kInvalidInput
+// for a prompt that is empty or longer than the sequence's capacity (both numbers), and the sequence is
+// unchanged; as Sequence::append() and Sampler::sample().
 GenerationResult generate(Sequence& sequence, std::span<const int32_t> prompt,
                           const GenerationOptions& options, const std::function<bool(int32_t)>& on_token);
 
