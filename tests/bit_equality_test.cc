@@ -1,17 +1,23 @@
-// The same prompt gives the same bits whatever the threads, the chunks it is fed in and the size of the
-// pages.
+// The same prompt gives the same bits whatever the threads, the chunks it is fed in, the size of the pages,
+// and whatever else is in the batch or was in the cache before.
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "backend/cpu/cpu_backend.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/sequence.h"
+#include "model/forward.h"
 #include "model/network.h"
 
 namespace beryl {
@@ -19,48 +25,227 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Feeding {
-  int threads;
-  int64_t chunk_tokens;
-  int64_t tokens_per_page;
+using Case = std::tuple<std::string, backend::Compute>;
+
+// A checkpoint, loaded.
+struct Model {
+  Model(const Case& which, int threads)
+      : checkpoint(checkpoint::Checkpoint::open(fs::path(BERYL_SOURCE_DIR) / std::get<0>(which))),
+        cpu(backend::make_cpu_backend({.threads = threads, .compute = std::get<1>(which)})) {
+    NoProgress progress;
+    network = model::load_network(checkpoint.config(), checkpoint.weights(), *cpu, progress);
+  }
+
+  checkpoint::Checkpoint checkpoint;
+  std::unique_ptr<backend::Backend> cpu;
+  model::Network network;
 };
 
-// Longer than the sliding windows of the tiny checkpoints.
-constexpr size_t kPromptTokens = 150;
+std::vector<int32_t> make_tokens(size_t count, size_t seed) {
+  std::vector<int32_t> tokens(count);
+  for (size_t i = 0; i < count; ++i) tokens[i] = static_cast<int32_t>(7 + (i + seed * 91) * 37 % 480);
+  return tokens;
+}
 
-std::vector<float> logits_of(const checkpoint::Checkpoint& checkpoint, backend::Compute compute,
-                             const Feeding& feeding) {
-  const auto backend = backend::make_cpu_backend({.threads = feeding.threads, .compute = compute});
-  NoProgress progress;
-  const model::Network network =
-      model::load_network(checkpoint.config(), checkpoint.weights(), *backend, progress);
-  engine::Sequence sequence(network, *backend,
-                            {.tokens_max = kPromptTokens,
+struct Feeding {
+  int threads = 1;
+  int64_t chunk_tokens = 0;
+  int64_t tokens_per_page = 0;
+};
+
+// The logits of every token, [T, V], of a sequence that has the model for itself.
+std::vector<float> logits_alone(const Model& model, const std::vector<int32_t>& tokens,
+                                const Feeding& feeding) {
+  engine::Sequence sequence(model.network, *model.cpu,
+                            {.tokens_max = static_cast<int64_t>(tokens.size()),
                              .tokens_per_page = feeding.tokens_per_page,
                              .chunk_tokens = feeding.chunk_tokens});
-  std::vector<int32_t> prompt(kPromptTokens);
-  for (size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<int32_t>(7 + i * 37 % 480);
-  const auto logits = sequence.append(prompt, engine::LogitRows::kAll);
+  const auto logits = sequence.append(tokens, engine::LogitRows::kAll);
   return {logits.begin(), logits.end()};
 }
 
-class BitEqualityTest : public testing::TestWithParam<std::tuple<std::string, backend::Compute>> {};
-
-TEST_P(BitEqualityTest, ThreadsChunksAndPagesChangeNothing) {
-  const auto& [name, compute] = GetParam();
-  const auto checkpoint = checkpoint::Checkpoint::open(fs::path(BERYL_SOURCE_DIR) / name);
-  const std::vector<float> expected = logits_of(checkpoint, compute, {1, 256, 16});
-  for (const Feeding& feeding :
-       {Feeding{2, 256, 16}, Feeding{3, 64, 4}, Feeding{1, 7, 1}, Feeding{2, 1, 16}}) {
-    const std::vector<float> actual = logits_of(checkpoint, compute, feeding);
-    ASSERT_EQ(actual.size(), expected.size());
-    EXPECT_EQ(0, std::memcmp(actual.data(), expected.data(), expected.size() * sizeof(float)))
-        << feeding.threads << " threads, chunks of " << feeding.chunk_tokens << ", pages of "
-        << feeding.tokens_per_page;
+// Names the first value that differs.
+void expect_same_bits(std::span<const float> actual, std::span<const float> expected,
+                      const std::string& where) {
+  ASSERT_EQ(actual.size(), expected.size()) << where;
+  for (size_t i = 0; i < actual.size(); ++i) {
+    if (std::memcmp(&actual[i], &expected[i], sizeof(float)) == 0) continue;
+    ADD_FAILURE() << where << ": value " << i << " is " << actual[i] << ", expected " << expected[i];
+    return;
   }
 }
 
+class BitEqualityTest : public testing::TestWithParam<Case> {
+ protected:
+  void compare(size_t tokens, const Feeding& reference, const std::vector<Feeding>& feedings) {
+    const std::vector<int32_t> prompt = make_tokens(tokens, 0);
+    std::map<int, Model> models;  // by threads
+    const auto logits_of = [&](const Feeding& feeding) {
+      const auto [model, is_new] = models.try_emplace(feeding.threads, GetParam(), feeding.threads);
+      return logits_alone(model->second, prompt, feeding);
+    };
+    const std::vector<float> expected = logits_of(reference);
+    for (const Feeding& feeding : feedings) {
+      expect_same_bits(logits_of(feeding), expected,
+                       std::to_string(feeding.threads) + " threads, chunks of " +
+                           std::to_string(feeding.chunk_tokens) + ", pages of " +
+                           std::to_string(feeding.tokens_per_page));
+    }
+  }
+};
+
+// Longer than the sliding windows of the checkpoints.
+TEST_P(BitEqualityTest, ThreadsChunksAndPagesChangeNothing) {
+  compare(150, {1, 256, 16}, {{2, 256, 16}, {3, 64, 4}, {1, 7, 1}, {2, 1, 16}});
+}
+
 INSTANTIATE_TEST_SUITE_P(All, BitEqualityTest,
+                         testing::Combine(testing::Values("models/demo-fp8", "testdata/checkpoints/moe-bf16",
+                                                          "testdata/checkpoints/ple-bf16",
+                                                          "testdata/checkpoints/dense-bf16"),
+                                          testing::Values(backend::Compute::kBf16, backend::Compute::kF32)));
+
+// Longer than a section of attention, which is 512 positions.
+class LongBitEqualityTest : public BitEqualityTest {};
+
+TEST_P(LongBitEqualityTest, ThreadsChunksAndPagesChangeNothingAcrossSections) {
+  compare(720, {1, 720, 16}, {{2, 720, 4}, {3, 64, 1}, {2, 7, 16}, {1, 1, 4}});
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LongBitEqualityTest,
+                         testing::Combine(testing::Values("testdata/checkpoints/moe-ct-fp8-dynamic",
+                                                          "testdata/checkpoints/ple-bf16"),
+                                          testing::Values(backend::Compute::kBf16, backend::Compute::kF32)));
+
+// ---- Several sequences in one batch ----
+
+constexpr int64_t kPageTokens = 4;
+
+// One of the sequences that share a cache.
+struct Stream {
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> sliding, full;  // page tables
+  size_t fed = 0;
+};
+
+// Sequences that share one cache, fed in common batches. Pages of different sequences alternate in the
+// cache, those of full layers backwards.
+class SharedCache {
+ public:
+  SharedCache(const Model& model, std::vector<std::vector<int32_t>> prompts)
+      : model_(model), workspace_(*model.cpu) {
+    size_t longest = 0;
+    for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
+    const size_t pages_each = longest / kPageTokens + 1;
+    const size_t pages = pages_each * prompts.size();
+    for (size_t s = 0; s < prompts.size(); ++s) {
+      Stream stream = {.tokens = std::move(prompts[s])};
+      for (size_t page = 0; page < pages_each; ++page) {
+        stream.sliding.push_back(static_cast<int32_t>(page * prompts.size() + s));
+        stream.full.push_back(static_cast<int32_t>(pages - 1) - stream.sliding.back());
+      }
+      streams.push_back(std::move(stream));
+    }
+    cache_ = model.cpu->make_cache({.layers = model::cache_layers(model.network.config),
+                                    .tokens_per_page = kPageTokens,
+                                    .sliding_pages = static_cast<int64_t>(pages),
+                                    .full_pages = static_cast<int64_t>(pages)});
+  }
+
+  // Feeds the next counts[s] tokens of each stream s as one batch, the rows of the streams alternating, and
+  // compares the logits of every `logit_step`-th row with those of the streams alone, [s][T, V].
+  void feed(const std::vector<size_t>& counts, size_t logit_step,
+            const std::vector<std::vector<float>>& alone) {
+    std::vector<int32_t> tokens, sequences, positions, logit_rows;
+    for (size_t i = 0; i < *std::max_element(counts.begin(), counts.end()); ++i) {
+      for (size_t s = 0; s < streams.size(); ++s) {
+        if (i >= counts[s]) continue;
+        if (tokens.size() % logit_step == 0) logit_rows.push_back(static_cast<int32_t>(tokens.size()));
+        tokens.push_back(streams[s].tokens.at(streams[s].fed));
+        sequences.push_back(static_cast<int32_t>(s));
+        positions.push_back(static_cast<int32_t>(streams[s].fed++));
+      }
+    }
+    std::vector<backend::PageTables> tables;
+    for (const Stream& stream : streams) tables.push_back({.sliding = stream.sliding, .full = stream.full});
+    const model::Batch batch = {.tokens = tokens,
+                                .rows = {.sequences = sequences, .positions = positions, .tables = tables},
+                                .logit_rows = logit_rows};
+    const auto vocabulary = static_cast<size_t>(model_.network.config.vocabulary_size);
+    std::vector<float> logits(logit_rows.size() * vocabulary);
+    model::forward(model_.network, *model_.cpu, batch, *cache_, workspace_, logits);
+    for (size_t i = 0; i < logit_rows.size(); ++i) {
+      const auto row = static_cast<size_t>(logit_rows[i]);
+      const auto s = static_cast<size_t>(sequences[row]);
+      const auto position = static_cast<size_t>(positions[row]);
+      expect_same_bits(std::span(logits).subspan(i * vocabulary, vocabulary),
+                       std::span(alone[s]).subspan(position * vocabulary, vocabulary),
+                       "sequence " + std::to_string(s) + ", position " + std::to_string(position));
+    }
+  }
+
+  std::vector<Stream> streams;
+
+ private:
+  const Model& model_;
+  std::unique_ptr<backend::Cache> cache_;
+  model::Workspace workspace_;
+};
+
+class BatchBitEqualityTest : public testing::TestWithParam<Case> {
+ protected:
+  // One prompt of each length, and what each gives alone.
+  void make_prompts(const Model& model, const std::vector<size_t>& lengths) {
+    for (const size_t length : lengths) {
+      prompts.push_back(make_tokens(length, prompts.size()));
+      alone.push_back(logits_alone(model, prompts.back(), {1, 256, 16}));
+    }
+  }
+
+  std::vector<std::vector<int32_t>> prompts;
+  std::vector<std::vector<float>> alone;
+};
+
+TEST_P(BatchBitEqualityTest, TwoSequences) {
+  const Model model(GetParam(), 2);
+  make_prompts(model, {110, 70});
+  SharedCache shared(model, prompts);
+  for (const auto& counts : std::vector<std::vector<size_t>>{{30, 0}, {40, 25}, {1, 30}, {1, 1}, {38, 14}}) {
+    shared.feed(counts, 1, alone);
+  }
+}
+
+// Prompts and single tokens in one batch. Most rows need no logits, so later layers run on few.
+TEST_P(BatchBitEqualityTest, ThreeSequencesOfWhichSomeRowsNeedLogits) {
+  const Model model(GetParam(), 3);
+  make_prompts(model, {60, 90, 33});
+  SharedCache shared(model, prompts);
+  for (const auto& counts :
+       std::vector<std::vector<size_t>>{{20, 1, 0}, {1, 50, 1}, {1, 1, 30}, {1, 1, 1}, {37, 37, 1}}) {
+    shared.feed(counts, 5, alone);
+  }
+}
+
+// Pages that lie before the window are taken away from one sequence and given to another, which overwrites
+// them.
+TEST_P(BatchBitEqualityTest, SlidingPagesBehindTheWindowAreFree) {
+  const Model model(GetParam(), 1);
+  make_prompts(model, {120, 40});
+  SharedCache shared(model, prompts);
+  shared.feed({118, 0}, 1, alone);
+  Stream& first = shared.streams[0];
+  Stream& second = shared.streams[1];
+  const auto oldest_visible = static_cast<int64_t>(first.fed) - model.network.config.sliding_window + 1;
+  const auto free_pages = static_cast<size_t>(oldest_visible / kPageTokens);
+  ASSERT_GE(free_pages, 10U);
+  for (size_t page = 0; page < free_pages; ++page) {
+    second.sliding[page] = std::exchange(first.sliding[page], -1);
+  }
+  shared.feed({1, 40}, 1, alone);
+  shared.feed({1, 0}, 1, alone);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BatchBitEqualityTest,
                          testing::Combine(testing::Values("models/demo-fp8", "testdata/checkpoints/moe-bf16",
                                                           "testdata/checkpoints/ple-bf16",
                                                           "testdata/checkpoints/dense-bf16"),
