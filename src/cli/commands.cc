@@ -11,9 +11,24 @@
 #include "cli/check_command.h"
 #include "cli/doctor_command.h"
 #include "cli/run_command.h"
+#include "cli/text_format.h"
 #include "cli/tokenize_command.h"
 
 namespace beryl::cli {
+namespace {
+
+// Wrong usage, said as all other failures are.
+std::string usage_message(const CLI::App* app, const CLI::Error& error) {
+  std::string command = app->get_name();
+  for (const CLI::App* chosen : app->get_subcommands()) command += " " + chosen->get_name();
+  std::string message = error.what();
+  if (const auto rest = app->remaining(); app->get_subcommands().empty() && !rest.empty()) {
+    message = fmt::format("no command '{}'", rest.front());  // CLI11 would only ask for a command
+  }
+  return format_error(Error(ErrorCode::kInvalidInput, message, command + " --help shows the usage"));
+}
+
+}  // namespace
 
 struct CommandLine::Options {
   RunOptions run;
@@ -27,6 +42,7 @@ struct CommandLine::Options {
 };
 
 CommandLine::CommandLine(CLI::App& app) : app_(app), options_(std::make_unique<Options>()) {
+  app_.failure_message(usage_message);
   app_.require_subcommand(1);
   app_.set_version_flag("--version", "beryl " BERYL_VERSION);
   add_run();
@@ -61,13 +77,17 @@ void CommandLine::add_check() {
 void CommandLine::add_tokenize() {
   CLI::App* command = app_.add_subcommand("tokenize", "Show the tokens of a text, or the text of tokens");
   TokenizeOptions& tokenize = options_->tokenize;
-  command->add_option("MODEL", tokenize.model, "Directory with tokenizer.json, or such a file")->required();
-  command->add_option("TEXT", options_->tokenize_text, "Text to encode (default: all of standard input)");
-  command->add_option("--decode", options_->decode_ids, "Decode these token ids instead")->delimiter(',');
+  command->add_option("MODEL", tokenize.model, "Directory or id of a model, or a tokenizer.json")->required();
+  CLI::Option* text =
+      command->add_option("TEXT", options_->tokenize_text, "Text to encode (default: all of standard input)");
+  CLI::Option* decode =
+      command->add_option("--decode", options_->decode_ids, "Decode these token ids instead")->delimiter(',');
   command->add_flag("--as-text", options_->tokenize_as_text, "Take special tokens in the text as plain text");
-  command->add_flag("--json", tokenize.json, "Print one JSON object");
-  command->add_flag("--stdin-json", tokenize.stdin_json,
-                    "Read requests as JSON lines, answer with JSON lines");
+  CLI::Option* json = command->add_flag("--json", tokenize.json, "Print one JSON object");
+  command
+      ->add_flag("--stdin-json", tokenize.stdin_json, "Read requests as JSON lines, answer with JSON lines")
+      ->excludes(text, decode, json);
+  decode->excludes(text);
   command->callback([this, command] {
     TokenizeOptions& chosen = options_->tokenize;
     if (command->count("TEXT") > 0) chosen.text = options_->tokenize_text;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
 #include <utility>
 
 #include "backend/cpu/cpu_backend.h"
@@ -55,10 +54,14 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
                   "Threads to compute with (default: all that the process may use)")
       ->check(CLI::Range(1, 1024))
       ->envname("BERYL_THREADS");
-  const std::map<std::string, backend::Compute> modes = {{"bf16", backend::Compute::kBf16},
-                                                         {"f32", backend::Compute::kF32}};
-  command.add_option("--compute", options.compute, "Arithmetic: bf16 (default) or f32, the exact reference")
-      ->transform(CLI::CheckedTransformer(modes, CLI::ignore_case))
+  command
+      .add_option_function<std::string>(
+          "--compute",
+          [&options](const std::string& name) {
+            options.compute = name == "f32" ? backend::Compute::kF32 : backend::Compute::kBf16;
+          },
+          "Arithmetic: bf16 (default) or f32, the exact reference")
+      ->transform(CLI::IsMember({"bf16", "f32"}, CLI::ignore_case))
       ->envname("BERYL_COMPUTE");
   command.add_flag("-v,--verbose", options.verbose, "Say more on standard error");
 }

@@ -21,13 +21,15 @@ int main(int argc, char** argv) {
   beryl::cli::CommandLine command_line(app);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);  // prints the help that was asked for, or what is wrong
+    beryl::cli::install_interrupt_handler();
+    const int code = command_line.run(std::cin, std::cout);
+    if (!std::cout.flush()) {
+      throw beryl::Error(beryl::ErrorCode::kIo, "cannot write all of the standard output");
+    }
+    return code;
+  } catch (const CLI::ParseError& error) {  // a command throws it, too, where only it can tell
+    const int code = app.exit(error);       // prints the help that was asked for, or what is wrong
     return code == 0 ? 0 : kExitUsage;
-  }
-  beryl::cli::install_interrupt_handler();
-  try {
-    return command_line.run(std::cin, std::cout);
   } catch (const beryl::Error& error) {
     fmt::print(stderr, "{}", beryl::cli::format_error(error));
   } catch (const std::bad_alloc&) {

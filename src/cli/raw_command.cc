@@ -42,6 +42,9 @@ int64_t room_for(const RawOptions& options, const checkpoint::ModelConfig& confi
 }  // namespace
 
 engine::FinishReason run_raw(const RawOptions& options, std::ostream& out) {
+  if (!options.chat.system.empty()) {
+    fmt::print(stderr, "warning: a text that is continued has no system message; it was left out\n");
+  }
   checkpoint::Checkpoint checkpoint = open_checkpoint(options.chat.model);
   const text::Tokenizer tokenizer = load_model_tokenizer(checkpoint);
   const std::vector<int32_t> prompt = encode_prompt(tokenizer, options.text);

@@ -62,17 +62,19 @@ int answer_once(ChatSession& session, const RunOptions& options, const std::stri
 
 void add_run_options(CLI::App& command, RunOptions& options) {
   add_chat_options(command, options.chat);
-  command.add_option("PROMPT", options.prompt, "What to ask; without it, what is piped in, or a chat");
-  command.add_option("--raw", options.raw,
-                     "Continue this text as it stands: no chat template, special tokens "
-                     "recognised, greedy unless --temperature is given");
+  CLI::Option* prompt =
+      command.add_option("PROMPT", options.prompt, "What to ask; without it, what is piped in, or a chat");
+  command
+      .add_option("--raw", options.raw,
+                  "Continue this text as it stands: no chat template, special tokens "
+                  "recognised, greedy unless --temperature is given")
+      ->excludes(prompt, command.get_option("--think"), command.get_option("--tools"),
+                 command.get_option("--chat-template"));
   command.add_flag("--json", options.json, "Print one JSON object in place of streaming text");
 }
 
 int run_run(const RunOptions& options, std::istream& in, std::ostream& out) {
   if (options.raw) {
-    if (options.prompt)
-      throw Error(ErrorCode::kInvalidInput, "both a prompt and --raw were given; expected one");
     return exit_code(run_raw({.chat = options.chat, .text = *options.raw, .json = options.json}, out));
   }
   std::optional<std::string> prompt = options.prompt;
@@ -85,7 +87,7 @@ int run_run(const RunOptions& options, std::istream& in, std::ostream& out) {
     }
   }
   if (!prompt && options.json) {
-    throw Error(ErrorCode::kInvalidInput, "--json needs a prompt", "a chat has no JSON form");
+    throw CLI::ValidationError("--json", "needs a prompt, since a chat has no JSON form");
   }
   ChatSession session(options.chat);
   if (prompt) return answer_once(session, options, *prompt, out);

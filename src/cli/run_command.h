@@ -18,7 +18,8 @@ struct RunOptions {
 
 void add_run_options(CLI::App& command, RunOptions& options);
 
-// Returns the exit code: 130 when interrupted. Errors: those of loading and generating.
+// Returns the exit code: 130 when interrupted. Errors: those of loading and generating; CLI::ParseError when
+// a chat was to answer in JSON.
 int run_run(const RunOptions& options, std::istream& in, std::ostream& out);
 
 }  // namespace beryl::cli

@@ -7,9 +7,11 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <string_view>
+#include <system_error>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "checkpoint/model_path.h"
 #include "text/stream_decoder.h"
 
 namespace beryl::cli {
@@ -18,7 +20,11 @@ namespace {
 using nlohmann::json;
 
 text::Tokenizer load(const std::filesystem::path& model) {
-  return text::load_tokenizer(std::filesystem::is_directory(model) ? model / "tokenizer.json" : model);
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(model, ignored)) return text::load_tokenizer(model);
+  const checkpoint::ModelPath path =
+      checkpoint::resolve_model_path(model.string(), checkpoint::read_cache_environment());
+  return text::load_tokenizer(path.directory / "tokenizer.json");
 }
 
 // Decoded text may hold anything but invalid UTF-8, so it can always be written.

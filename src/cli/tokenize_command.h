@@ -13,7 +13,7 @@
 namespace beryl::cli {
 
 struct TokenizeOptions {
-  std::filesystem::path model;                     // a directory with tokenizer.json, or such a file itself
+  std::filesystem::path model;                     // as for every command, or a tokenizer.json itself
   std::optional<std::string> text;                 // absent: all of the standard input
   std::optional<std::vector<int32_t>> decode_ids;  // decode these instead of encoding
   bool json = false;                               // one JSON object instead of lines for people
@@ -33,8 +33,8 @@ struct TokenizeOptions {
 // where the flags may be left out and default to those of the options. A line that is at fault gets
 // {"error": "..."}, and the next one is read.
 //
-// Returns the exit code: 1 if some line was at fault, else 0. Errors: those of load_tokenizer, encode and
-// decode.
+// Returns the exit code: 1 if some line was at fault, else 0. Errors: those of resolve_model_path,
+// load_tokenizer, encode and decode.
 int run_tokenize(const TokenizeOptions& options, std::istream& in, std::ostream& out);
 
 }  // namespace beryl::cli
