@@ -25,7 +25,7 @@ constexpr std::string_view kHelp = R"(  /help                  this text
   /save FILE             write the conversation as JSON
   /stats                 show or hide the line of figures after each answer
   /exit                  leave (also Ctrl-D)
-Begin and end a text of several lines with """. Ctrl-C stops an answer; pressed twice it quits.
+Begin and end a text of several lines with """. Ctrl-C stops an answer or drops a line; twice it quits.
 )";
 
 constexpr std::string_view kQuotes = "\"\"\"";
@@ -71,16 +71,24 @@ ChatLoop::ChatLoop(ChatSession& session, std::ostream& out, AnswerStyle style, R
       shows_statistics_(style != AnswerStyle::kPlain) {}
 
 int ChatLoop::run() {
+  bool was_interrupted = false;
   while (true) {
     reset_interrupt();
     const std::optional<std::string> line = read_line_(">>> ");
-    if (!line || is_interrupted()) return 0;
+    if (!line) return 0;
+    if (is_interrupted()) {
+      if (was_interrupted) return kExitInterrupted;
+      was_interrupted = true;
+      out_ << "Ctrl-C again leaves the chat\n";
+      continue;
+    }
+    was_interrupted = false;
     if (line->empty()) continue;
     try {
       if (line->starts_with('/')) {
         if (!run_command(*line)) return 0;
-      } else {
-        ask(line->starts_with(kQuotes) ? read_block(*line) : *line);
+      } else if (const std::optional<std::string> text = read_rest(*line)) {
+        ask(*text);
       }
     } catch (const Error& error) {
       out_ << format_error(error);
@@ -179,11 +187,12 @@ void ChatLoop::ask(const std::string& text) {
   }
 }
 
-std::string ChatLoop::read_block(const std::string& first_line) {
+std::optional<std::string> ChatLoop::read_rest(const std::string& first_line) {
+  if (!first_line.starts_with(kQuotes)) return first_line;
   std::string text = first_line.substr(kQuotes.size());
   while (!text.ends_with(kQuotes)) {
     const std::optional<std::string> line = read_line_("... ");
-    if (!line || is_interrupted()) return text;
+    if (!line || is_interrupted()) return std::nullopt;
     text += "\n" + *line;
   }
   text.resize(text.size() - kQuotes.size());

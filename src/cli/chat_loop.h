@@ -21,7 +21,7 @@ class ChatLoop {
 
   ChatLoop(ChatSession& session, std::ostream& out, AnswerStyle style, ReadLine read_line);
 
-  // Until /exit, the end of input, or Ctrl-C at an empty prompt. Returns the exit code.
+  // Until /exit, the end of input, or Ctrl-C twice in a row at the prompt. Returns the exit code.
   int run();
 
  private:
@@ -30,8 +30,9 @@ class ChatLoop {
   void set_parameter(const std::string& assignment);
   void save(const std::string& path) const;
   void ask(const std::string& text);
-  // The rest of a text that began with """ on `first_line`, up to a line that ends with """.
-  std::string read_block(const std::string& first_line);
+  // The whole text that `first_line` begins: where that begins with """, up to a line that ends with """.
+  // Nothing when Ctrl-C or the end of input comes first.
+  std::optional<std::string> read_rest(const std::string& first_line);
   void show_answer(const std::function<engine::ChatAnswer(const ChatSession::OnDelta&)>& generate);
 
   ChatSession& session_;
