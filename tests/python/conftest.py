@@ -43,7 +43,8 @@ def clean_environment(**variables):
     """The environment without what would change Beryl's answers or colours, and with `variables`."""
     inherited = {name: value for name, value in os.environ.items()
                  if not name.startswith("BERYL_") and name not in ("NO_COLOR", "HF_HOME", "HF_HUB_CACHE")}
-    return {**inherited, **variables}
+    # One thread: two that wait for each other take many times as long where other programs take turns with them.
+    return {**inherited, "BERYL_THREADS": "1", **variables}
 
 
 @pytest.fixture(scope="session")

@@ -50,9 +50,9 @@ def test_answers_as_transformers_does(beryl, demo, questions, references, index)
     assert done.stderr == ""
 
 
-def test_answers_with_the_unquantised_model(beryl, project, questions):
+def test_answers_with_the_unquantised_model_and_several_threads(beryl, project, questions):
     answers = json.loads((project / "models/demo/reference_answers.json").read_text())["answers"]
-    done = beryl("run", "models/demo", questions[0], "--compute", "f32", "--temperature", 0)
+    done = beryl("run", "models/demo", questions[0], "--compute", "f32", "--temperature", 0, "--threads", 3)
     assert (done.returncode, done.stdout) == (0, answers[0]["text"] + "\n")
 
 
