@@ -87,8 +87,7 @@ class TokenizerJsonParser {
                                 const Vocabulary& vocabulary) const;
   std::vector<Merge> read_merges(const Member& member, const Vocabulary& vocabulary) const;
   Merge read_merge(JsonScanner& scanner, const Vocabulary& vocabulary, size_t index) const;
-  void check_merges(const std::vector<Merge>& merges, const Vocabulary& vocabulary,
-                    const SpecialTokenSet& special_tokens) const;
+  MergesPlace merges_place() const { return {source_, "model.merges"}; }
 
   [[noreturn]] void fail(std::string_view message) const { fail(ErrorCode::kInvalidInput, message); }
   [[noreturn]] void fail(ErrorCode code, std::string_view message) const {
@@ -117,11 +116,7 @@ TokenizerTables TokenizerJsonParser::parse() {
   Vocabulary vocabulary = read_vocabulary(find_member(model_members, "model.", "vocab"));
   SpecialTokenSet special_tokens = read_added_tokens(find_member(members, "", "added_tokens"), vocabulary);
   const std::vector<Merge> merges = read_merges(find_member(model_members, "model.", "merges"), vocabulary);
-  check_merges(merges, vocabulary, special_tokens);
-  CutPoints cut_points(merges, vocabulary);
-  MergeTable merge_table =
-      with_context(fmt::format("{}: model.merges", source_), [&] { return MergeTable(merges); });
-  return {std::move(vocabulary), std::move(merge_table), std::move(cut_points), std::move(special_tokens)};
+  return make_tokenizer_tables(std::move(vocabulary), std::move(special_tokens), merges, merges_place());
 }
 
 std::vector<Member> TokenizerJsonParser::index_object(JsonScanner& scanner) const {
@@ -243,17 +238,17 @@ SpecialToken TokenizerJsonParser::read_added_token(const json& entry, const std:
   if (id >= static_cast<uint64_t>(vocabulary.size())) {
     fail(fmt::format("{}: id {} is outside the vocabulary of {}", field, id, vocabulary.size()));
   }
-  const int32_t token = static_cast<int32_t>(id);
-  if (vocabulary.text(token) != content) {
-    fail(fmt::format("{}: content '{}', but model.vocab calls id {} '{}'", field, content, id,
-                     vocabulary.text(token)));
+  SpecialToken token = {static_cast<int32_t>(id), std::move(content)};
+  if (vocabulary.text(token.id) != token.text) {
+    fail(fmt::format("{}: content '{}', but model.vocab calls id {} '{}'", field, token.text, id,
+                     vocabulary.text(token.id)));
   }
-  if (read_utf8(content, 0).byte_count == content.size() || vocabulary.find_byte(token)) {
-    fail(
-        ErrorCode::kUnsupported,
-        fmt::format("{}: '{}' is one character or byte, so that plain text could become it", field, content));
+  if (is_reachable_by_plain_text(token, vocabulary)) {
+    fail(ErrorCode::kUnsupported,
+         fmt::format("{}: '{}' is one character or byte, so that plain text could become it", field,
+                     token.text));
   }
-  return {token, std::move(content)};
+  return token;
 }
 
 std::vector<Merge> TokenizerJsonParser::read_merges(const Member& member,
@@ -270,45 +265,16 @@ std::vector<Merge> TokenizerJsonParser::read_merges(const Member& member,
 // Either ["left", "right"] or, as older files have it, "left right".
 Merge TokenizerJsonParser::read_merge(JsonScanner& scanner, const Vocabulary& vocabulary,
                                       size_t index) const {
-  std::string product;
-  size_t left_size = 0;
   if (scanner.consume('[')) {
-    product = scanner.read_string();
-    left_size = product.size();
+    const std::string left(scanner.read_string());
     scanner.expect(',');
-    product += scanner.read_string();
+    const std::string right(scanner.read_string());
     scanner.expect(']');
-  } else {
-    product = scanner.read_string();
-    left_size = product.find(' ');
-    if (left_size == std::string::npos || product.find(' ', left_size + 1) != std::string::npos) {
-      fail(fmt::format("model.merges[{}]: '{}' is not two tokens with a space between", index, product));
-    }
-    product.erase(left_size, 1);
+    return make_merge(left, right, vocabulary, merges_place(), index);
   }
-  const auto find = [&](std::string_view token) {
-    const std::optional<int32_t> id = vocabulary.find(token);
-    if (!id) fail(fmt::format("model.merges[{}]: '{}' is not in the vocabulary", index, token));
-    return *id;
-  };
-  const std::string_view whole = product;
-  return {find(whole.substr(0, left_size)), find(whole.substr(left_size)), find(whole)};
-}
-
-void TokenizerJsonParser::check_merges(const std::vector<Merge>& merges, const Vocabulary& vocabulary,
-                                       const SpecialTokenSet& special_tokens) const {
-  std::vector<bool> is_reserved(static_cast<size_t>(vocabulary.size()));
-  for (int32_t id = 0; id < vocabulary.size(); ++id) {
-    is_reserved[static_cast<size_t>(id)] =
-        special_tokens.contains(id) || vocabulary.find_byte(id).has_value();
-  }
-  for (size_t index = 0; index < merges.size(); ++index) {
-    for (const int32_t id : {merges[index].left, merges[index].right, merges[index].product}) {
-      if (!is_reserved[static_cast<size_t>(id)]) continue;
-      fail(ErrorCode::kUnsupported, fmt::format("model.merges[{}] involves '{}', a special token or byte",
-                                                index, vocabulary.text(id)));
-    }
-  }
+  const std::string text(scanner.read_string());
+  const auto [left, right] = split_merge(text, merges_place(), index);
+  return make_merge(left, right, vocabulary, merges_place(), index);
 }
 
 }  // namespace

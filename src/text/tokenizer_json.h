@@ -4,21 +4,11 @@
 #include <cstdint>
 #include <string_view>
 
-#include "text/cut_points.h"
-#include "text/merge_table.h"
-#include "text/special_token_set.h"
-#include "text/vocabulary.h"
+#include "text/tokenizer_tables.h"
 
 namespace beryl::text {
 
 inline constexpr uint64_t kTokenizerFileBytesMax = uint64_t{64} << 20;  // Google's has 32 MB
-
-struct TokenizerTables {
-  Vocabulary vocabulary;
-  MergeTable merges;
-  CutPoints cut_points;
-  SpecialTokenSet special_tokens;
-};
 
 // Parses the tokenizer.json of Gemma 4, and of nothing else: a byte-pair model with byte fallback, a
 // normalizer and a decoder that exchange spaces and U+2581, no splitting into words, added tokens that match
