@@ -16,6 +16,7 @@ class AnswerReader {
                text::OutputStart start, const std::function<void(const text::OutputDelta&)>& on_delta)
       : tokenizer_(tokenizer),
         decoder_(tokenizer, text::SpecialOutput::kSkip),
+        stop_strings_(stops),
         stops_(stops, text::StopText::kHide),
         parser_(start),
         on_delta_(on_delta) {}
@@ -28,10 +29,11 @@ class AnswerReader {
     }
     const auto marker = text::find_output_marker(tokenizer_.token_text(token));
     if (!marker) return true;  // <pad> and the like say nothing
-    // A stop string does not reach over a marker.
+    // A stop string does not reach over a marker: the search starts anew behind it.
     push_text(decoder_.flush());
     report(parser_.push_text(stops_.flush()));
     if (stops_.matched()) return false;
+    stops_ = text::StopMatcher(stop_strings_, text::StopText::kHide);
     report(parser_.push_marker(*marker));
     return true;
   }
@@ -54,6 +56,7 @@ class AnswerReader {
 
   const text::Tokenizer& tokenizer_;
   text::StreamDecoder decoder_;
+  const std::vector<std::string>& stop_strings_;
   text::StopMatcher stops_;
   text::OutputParser parser_;
   const std::function<void(const text::OutputDelta&)>& on_delta_;
