@@ -115,8 +115,8 @@ TEST_P(DemoBf16Test, GivesTheRecordedTokensWhereTheMarginIsClear) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Records, DemoBf16Test, testing::Values(Record::kFloat32, Record::kBfloat16),
-                         [](const auto& info) {
-                           return info.param == Record::kFloat32 ? "float32" : "bfloat16";
+                         [](const auto& instance) {
+                           return instance.param == Record::kFloat32 ? "float32" : "bfloat16";
                          });
 
 class DemoDivergenceTest : public testing::TestWithParam<std::string> {};
@@ -132,7 +132,7 @@ TEST_P(DemoDivergenceTest, Bf16StaysCloseToF32) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, DemoDivergenceTest, testing::Values("demo", "demo-fp8"),
-                         [](const auto& info) { return info.param == "demo" ? "bf16" : "fp8"; });
+                         [](const auto& instance) { return instance.param == "demo" ? "bf16" : "fp8"; });
 
 }  // namespace
 }  // namespace beryl
