@@ -46,6 +46,11 @@ std::vector<std::string> checkpoint_names() {
   return names;
 }
 
+// The shapes that have experts.
+bool is_moe_name(const std::string& name) {
+  return name.starts_with("moe") || name.starts_with("wide");
+}
+
 // Remembers the experts of a pass, chunk after chunk, or forces those of an earlier one.
 class ExpertTape final : public model::Observer {
  public:
@@ -66,7 +71,7 @@ class GoldenTest : public testing::TestWithParam<std::string> {
   eval::GoldenFile golden() const {
     return eval::load_golden(kTestData / "golden" / (GetParam() + ".safetensors"));
   }
-  bool is_moe() const { return GetParam().starts_with("moe"); }
+  bool is_moe() const { return is_moe_name(GetParam()); }
 };
 
 TEST_P(GoldenTest, F32MatchesEveryLogitAndStream) {
@@ -134,7 +139,7 @@ std::string test_name(const testing::TestParamInfo<std::string>& info) {
 
 std::vector<std::string> moe_names() {
   std::vector<std::string> names = checkpoint_names();
-  std::erase_if(names, [](const std::string& name) { return !name.starts_with("moe"); });
+  std::erase_if(names, [](const std::string& name) { return !is_moe_name(name); });
   return names;
 }
 

@@ -1,8 +1,8 @@
 // Conversions between float32 and the narrow number types of checkpoints, exact and branch-light.
 //
 // bf16: the upper half of a float32. f16: IEEE binary16. e4m3: FP8 "E4M3FN" (bias 7, no infinity, 0x7F and
-// 0xFF are NaN, largest 448). Decoding is exact for every bit pattern; encoding rounds to nearest, ties to
-// even.
+// 0xFF are NaN, largest 448). e8m0: a power of two as a biased exponent (0xFF is NaN). Decoding is exact for
+// every bit pattern; encoding rounds to nearest, ties to even.
 #pragma once
 
 #include <array>
@@ -53,5 +53,29 @@ inline constexpr std::array<float, 256> kE4m3Values = [] {
   for (uint32_t code = 0; code < 256; ++code) values[code] = e4m3_to_float(static_cast<uint8_t>(code));
   return values;
 }();
+
+// 2^(bits - 127), a subnormal float32 for 0.
+constexpr float e8m0_to_float(uint8_t bits) {
+  if (bits == 0xff) return std::bit_cast<float>(0x7fc00000U);
+  return std::bit_cast<float>(bits == 0 ? 0x00400000U : static_cast<uint32_t>(bits) << 23);
+}
+
+// The bits of a number that f16 holds exactly.
+constexpr uint16_t exact_f16_bits(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint32_t sign = bits >> 16 & 0x8000U;
+  const float magnitude = std::bit_cast<float>(bits & 0x7fffffffU);
+  if (magnitude < 0x1p-14F) return static_cast<uint16_t>(sign | static_cast<uint32_t>(magnitude * 0x1p24F));
+  return static_cast<uint16_t>(sign | ((bits & 0x7fffffffU) - (112U << 23)) >> 13);
+}
+
+// The bits of a number that e4m3 holds exactly.
+constexpr uint8_t exact_e4m3_bits(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint32_t sign = bits >> 24 & 0x80U;
+  const float magnitude = std::bit_cast<float>(bits & 0x7fffffffU);
+  if (magnitude < 0x1p-6F) return static_cast<uint8_t>(sign | static_cast<uint32_t>(magnitude * 0x1p9F));
+  return static_cast<uint8_t>(sign | ((bits & 0x7fffffffU) - (120U << 23)) >> 20);
+}
 
 }  // namespace beryl

@@ -151,7 +151,7 @@ void check_map(const WeightMap& map, const ModelConfig& config) {
     BERYL_CHECK(weight->matrix.rows == expected.rows && weight->matrix.cols == expected.cols);
     BERYL_CHECK(weight->matrix.codes.count() == expected.rows * expected.cols);
     BERYL_CHECK(weight->matrix.scales.has_value() ==
-                (weight->matrix.scale_grid != beryl::formats::ScaleGrid::kNone));
+                (weight->matrix.format == beryl::formats::Format::kFp8E4m3));
   }
 }
 

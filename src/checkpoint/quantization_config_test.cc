@@ -55,9 +55,9 @@ TEST(QuantizationConfigTest, AbsentMeansNone) {
 }
 
 TEST(QuantizationConfigTest, OlderPlacesAreRead) {
-  const json section = {{"quant_method", "awq"}};
-  EXPECT_EQ(parse({{"compression_config", section}}).method(), "awq");
-  EXPECT_EQ(parse({{"text_config", {{"quantization_config", section}}}}).method(), "awq");
+  const json section = {{"quant_method", "compressed-tensors"}};
+  EXPECT_EQ(parse({{"compression_config", section}}).method(), "compressed-tensors");
+  EXPECT_EQ(parse({{"text_config", {{"quantization_config", section}}}}).method(), "compressed-tensors");
 }
 
 TEST(QuantizationConfigTest, IgnoreBeatsTargets) {

@@ -159,6 +159,20 @@ std::optional<std::string_view> find_name(const std::array<PartName, N>& parts, 
 
 }  // namespace
 
+std::optional<Part> part_of_one_expert(Part part) {
+  switch (part) {
+    case Part::kFusedExpertsGateUp:
+    case Part::kFusedExpertsGate:
+      return Part::kExpertGate;
+    case Part::kFusedExpertsUp:
+      return Part::kExpertUp;
+    case Part::kFusedExpertsDown:
+      return Part::kExpertDown;
+    default:
+      return std::nullopt;
+  }
+}
+
 std::string role_name(const Role& role) {
   if (const auto name = find_name(kModelParts, role.part)) return std::string(*name);
   if (const auto name = find_name(kLayerParts, role.part))

@@ -53,6 +53,9 @@ enum class Part : uint8_t {
   kFusedExpertsDown,
 };
 
+// The part of one expert that a part of all experts holds, gate for gate and up; none for other parts.
+std::optional<Part> part_of_one_expert(Part part);
+
 // Where a weight belongs. `layer` and `expert` are -1 where the part has none.
 struct Role {
   Part part = Part::kEmbedding;

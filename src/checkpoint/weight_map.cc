@@ -44,6 +44,7 @@ class WeightMapBuilder {
     group_modules();
     for (const auto& [name, module] : modules_) read_module(module);
     check_complete();
+    note_if_nothing_is_quantised();
     return std::move(map_);
   }
 
@@ -51,10 +52,11 @@ class WeightMapBuilder {
   void check_method() {
     if (!quantization_.is_present()) return;
     const auto schemes = quantization_.schemes();
-    has_unreadable_scheme_ = !std::all_of(schemes.begin(), schemes.end(), is_readable);
+    has_unreadable_scheme_ =
+        !std::all_of(schemes.begin(), schemes.end(),
+                     [&](const QuantizationScheme& scheme) { return is_readable(scheme); });
     for (const Dialect* dialect : all_dialects()) {
-      const auto methods = dialect->methods();
-      if (std::find(methods.begin(), methods.end(), quantization_.method()) != methods.end()) return;
+      if (dialect->owns_method(quantization_.method())) return;
     }
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("quantisation method '{}' is not supported yet", quantization_.method()),
@@ -76,10 +78,11 @@ class WeightMapBuilder {
         fmt::format("supported: {}", supported_quantisations()));
   }
 
-  static bool is_readable(const QuantizationScheme& scheme) {
+  bool is_readable(const QuantizationScheme& scheme) const {
     const auto dialects = all_dialects();
-    return std::any_of(dialects.begin(), dialects.end(),
-                       [&](const Dialect* dialect) { return dialect->reads(scheme); });
+    return std::any_of(dialects.begin(), dialects.end(), [&](const Dialect* dialect) {
+      return dialect->owns_method(quantization_.method()) && dialect->reads(scheme);
+    });
   }
 
   // Sorts all tensors into modules, things skipped and things unknown.
@@ -133,6 +136,7 @@ class WeightMapBuilder {
     ModuleReading reading = dialect.read(module, shape, quantization_);
     BERYL_CHECK(static_cast<int64_t>(reading.matrices.size()) == shape.matrix_count());
     for (const auto& [record, reason] : reading.skipped) map_.skipped_.push_back({record->name, reason});
+    for (const std::string_view text : reading.notes) add_note(text, module);
     fill(module, dialect, std::move(reading.matrices));
   }
 
@@ -157,9 +161,30 @@ class WeightMapBuilder {
     return shape;
   }
 
-  static const Dialect& find_dialect(const Module& module) {
+  void add_note(std::string_view text, const Module& module) {
+    for (Note& note : map_.notes_) {
+      if (note.text != text) continue;
+      ++note.modules;
+      return;
+    }
+    map_.notes_.push_back({.text = text, .modules = 1, .example = module.name});
+  }
+
+  // Dialects of the configuration's method, and those that need none, come first. Another one that recognises
+  // the tensors says best what is wrong.
+  const Dialect& find_dialect(const Module& module) const {
+    const Dialect* other = nullptr;
     for (const Dialect* dialect : all_dialects()) {
-      if (dialect->recognises(module)) return *dialect;
+      if (!dialect->recognises(module)) continue;
+      if (dialect->methods().empty() || dialect->owns_method(quantization_.method())) return *dialect;
+      if (other == nullptr) other = dialect;
+    }
+    if (other != nullptr && !quantization_.is_present()) return *other;
+    if (other != nullptr) {
+      throw Error(ErrorCode::kInvalidInput,
+                  fmt::format("'{}' is stored in the way of {} ({}), but config.json has quant_method \"{}\"",
+                              module.name, other->name(), module.suffix_list(), quantization_.method()),
+                  "config.json does not belong to these weights; take the one that was published with them");
     }
     std::vector<std::string> tensors;
     for (const auto& [suffix, record] : module.tensors) {
@@ -196,6 +221,17 @@ class WeightMapBuilder {
         add({Part::kExpertUp, module.role.layer, expert}, up);
       }
     }
+  }
+
+  void note_if_nothing_is_quantised() {
+    const auto is_plain = [](const auto& entry) {
+      return entry.second.matrix.format <= formats::Format::kF32;
+    };
+    if (!quantization_.is_present()) return;
+    if (!std::all_of(map_.weights_.begin(), map_.weights_.end(), is_plain)) return;
+    map_.notes_.push_back({.text = "config.json announces quantisation, but no weight is quantised",
+                           .modules = static_cast<int64_t>(map_.weights_.size()),
+                           .example = quantization_.method()});
   }
 
   void check_complete() const {

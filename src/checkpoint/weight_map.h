@@ -29,6 +29,13 @@ struct SkippedTensor {
   std::string_view reason;
 };
 
+// Something the user should know about many modules.
+struct Note {
+  std::string_view text;
+  int64_t modules = 0;
+  std::string example;  // the first module that it concerns
+};
+
 class WeightMap {
  public:
   // Null when the role is not filled, which for a role that the configuration calls for cannot happen.
@@ -38,6 +45,7 @@ class WeightMap {
 
   const std::map<Role, Weight>& weights() const { return weights_; }
   const std::vector<SkippedTensor>& skipped() const { return skipped_; }
+  const std::vector<Note>& notes() const { return notes_; }
   uint64_t published_bytes() const;
 
  private:
@@ -45,6 +53,7 @@ class WeightMap {
 
   std::map<Role, Weight> weights_;
   std::vector<SkippedTensor> skipped_;
+  std::vector<Note> notes_;
 };
 
 // Builds the map from headers alone; no weight is read. The records stay borrowed from `table`.

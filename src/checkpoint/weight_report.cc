@@ -49,15 +49,16 @@ std::pair<int, std::string_view> class_of(Part part) {
 }  // namespace
 
 WeightReport make_weight_report(const WeightMap& map) {
-  std::map<std::tuple<int, std::string_view, formats::Format, formats::ScaleGrid>, WeightClass> classes;
+  std::map<std::tuple<int, std::string_view, formats::Format, std::string>, WeightClass> classes;
   for (const auto& [role, weight] : map.weights()) {
     const auto [order, name] = class_of(role.part);
     const formats::QuantMatrix& matrix = weight.matrix;
-    WeightClass& entry = classes[{order, weight.dialect, matrix.format, matrix.scale_grid}];
+    const std::string scales = formats::scale_text(matrix);
+    WeightClass& entry = classes[{order, weight.dialect, matrix.format, scales}];
     entry.name = name;
     entry.dialect = weight.dialect;
     entry.format = formats::format_name(matrix.format);
-    entry.scales = formats::scale_grid_name(matrix.scale_grid);
+    entry.scales = scales;
     ++entry.count;
     entry.parameters += static_cast<uint64_t>(matrix.rows) * static_cast<uint64_t>(matrix.cols);
     entry.bytes += matrix.published_bytes();
@@ -77,10 +78,10 @@ WeightReport make_weight_report(const WeightMap& map) {
 }
 
 std::string format_weight_report(const WeightReport& report) {
-  std::string text = fmt::format("{:<20} {:<19} {:<9} {:<11} {:>7} {:>15} {:>15}\n", "class", "dialect",
+  std::string text = fmt::format("{:<20} {:<19} {:<9} {:<18} {:>7} {:>15} {:>15}\n", "class", "dialect",
                                  "format", "scales", "tensors", "parameters", "bytes");
   for (const WeightClass& entry : report.classes) {
-    text += fmt::format("{:<20} {:<19} {:<9} {:<11} {:>7} {:>15} {:>15}\n", entry.name, entry.dialect,
+    text += fmt::format("{:<20} {:<19} {:<9} {:<18} {:>7} {:>15} {:>15}\n", entry.name, entry.dialect,
                         entry.format, entry.scales, entry.count, entry.parameters, entry.bytes);
   }
   for (const SkippedClass& entry : report.skipped) {

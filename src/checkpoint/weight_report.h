@@ -15,7 +15,7 @@ struct WeightClass {
   std::string_view name;     // "attention", "dense MLP", "experts", ...
   std::string_view dialect;  // how the file spells them
   std::string_view format;   // what the numbers are
-  std::string_view scales;   // which elements share a scale
+  std::string scales;        // which elements share a scale
   int64_t count = 0;         // matrices or vectors
   uint64_t parameters = 0;
   uint64_t bytes = 0;  // as published, scales included

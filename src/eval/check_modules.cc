@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <memory>
 #include <set>
 
 #include "base/error.h"
+#include "checkpoint/role.h"
 #include "eval/golden_check.h"
 #include "formats/decoder.h"
 
@@ -48,24 +48,51 @@ void add_matrix(const formats::QuantMatrix& matrix, Sha256& sha) {
   }
 }
 
+// The matrices of a module, in the order of its rows; empty when the checkpoint has no such weight. Whatever
+// the file calls them, the list has current names; where it keeps all experts in one tensor, the list may
+// name each expert or all of them.
+std::vector<const formats::QuantMatrix*> matrices_of(const checkpoint::WeightMap& weights,
+                                                     std::string_view module) {
+  using checkpoint::Part;
+  std::vector<const formats::QuantMatrix*> matrices;
+  const checkpoint::TensorName name = checkpoint::parse_tensor_name(module);
+  if (name.kind != checkpoint::TensorName::Kind::kWeight) return matrices;
+  const auto add = [&](const checkpoint::Role& role) {
+    const checkpoint::Weight* weight = weights.find(role);
+    if (weight != nullptr) matrices.push_back(&weight->matrix);
+    return weight != nullptr;
+  };
+  const int32_t layer = name.role.layer;
+  if (name.role.part == Part::kFusedExpertsGateUp) {
+    for (int32_t i = 0; add({Part::kExpertGate, layer, i}) && add({Part::kExpertUp, layer, i}); ++i) {
+    }
+  } else if (name.role.part == Part::kFusedExpertsDown) {
+    for (int32_t i = 0; add({Part::kExpertDown, layer, i}); ++i) {
+    }
+  } else {
+    add(name.role);
+  }
+  return matrices;
+}
+
 }  // namespace
 
 std::vector<ModuleMismatch> check_modules(const checkpoint::WeightMap& weights,
                                           std::span<const GoldenModule> modules) {
-  std::map<std::string, const checkpoint::Weight*> by_module;
-  for (const auto& [role, weight] : weights.weights()) by_module[weight.module] = &weight;
   std::set<std::string_view> skipped;
   for (const checkpoint::SkippedTensor& tensor : weights.skipped()) skipped.insert(tensor.name);
   std::vector<ModuleMismatch> mismatches;
   for (const GoldenModule& module : modules) {
     if (skipped.contains(module.name + ".weight")) continue;
-    const auto position = by_module.find(module.name);
-    if (position == by_module.end()) {
+    const std::vector<const formats::QuantMatrix*> matrices = matrices_of(weights, module.name);
+    if (matrices.empty()) {
       mismatches.push_back({module.name, "not in the checkpoint"});
       continue;
     }
     Sha256 sha;
-    with_context(module.name, [&] { add_matrix(position->second->matrix, sha); });
+    with_context(module.name, [&] {
+      for (const formats::QuantMatrix* matrix : matrices) add_matrix(*matrix, sha);
+    });
     const std::string found = sha.finish();
     if (found != module.sha256) mismatches.push_back({module.name, found});
   }

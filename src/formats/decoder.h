@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "formats/quant_matrix.h"
+#include "formats/row_reader.h"
 
 namespace beryl::formats {
 
@@ -14,24 +15,28 @@ namespace beryl::formats {
 // Errors: kIo.
 std::vector<float> read_floats(const ElementRange& elements);
 
-// The scale of each row, [rows]; ones where the format has none.
-// Errors: kIo; kInvalidInput when a scale is not finite or negative (the message gives the first such row).
-std::vector<float> read_row_scales(const QuantMatrix& matrix);
-
 // Decodes matrices row by row. Borrows the matrix.
 class RowDecoder {
  public:
-  // Reads the scales. Errors: as read_row_scales().
+  // Errors: as RowReader.
   explicit RowDecoder(const QuantMatrix& matrix);
 
   // Fills out, [count, cols], with rows first_row ... first_row + count - 1, count = out.size() / cols.
-  // Errors: kIo.
+  // Errors: as RowReader::read().
   void decode(int64_t first_row, std::span<float> out);
 
  private:
+  // The factor and the offset of row `row` of the parts in group `group`, as the format rounds them.
+  struct Affine {
+    float zero;
+    float scale;
+    float minimum;
+  };
+  Affine affine_of(int64_t row, int64_t group) const;
+
   const QuantMatrix& matrix_;
-  std::vector<float> row_scales_;     // [rows]
-  std::vector<std::byte> code_rows_;  // the rows being decoded, as in the file
+  RowReader reader_;
+  RowParts parts_;
 };
 
 }  // namespace beryl::formats

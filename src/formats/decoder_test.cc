@@ -36,10 +36,10 @@ class Bytes {
   std::vector<std::byte> bytes_;
 };
 
-// 5 x 3 e4m3 codes and scales in one file, each at an odd offset.
+// 5 x 3 e4m3 codes and float32 scales of tiles in one file, each at an odd offset.
 class Fp8Matrix {
  public:
-  Fp8Matrix(ScaleGrid grid, std::vector<float> scales) {
+  Fp8Matrix(int64_t tile_rows, int64_t tile_cols, std::vector<float> scales) {
     for (uint8_t i = 0; i < 15; ++i) codes.push_back(static_cast<uint8_t>(0x30 + 9 * i));
     codes[4] = 0x80;  // minus zero
     Bytes bytes;
@@ -52,8 +52,9 @@ class Fp8Matrix {
               .cols = 3,
               .format = Format::kFp8E4m3,
               .codes = {DType::kF8E4M3, {file_.get(), codes_at, codes.size()}},
-              .scale_grid = grid,
-              .scales = ElementRange{DType::kF32, {file_.get(), scales_at, scales.size() * 4}}};
+              .scales = TileValues{.values = {DType::kF32, {file_.get(), scales_at, scales.size() * 4}},
+                                   .tile_rows = tile_rows,
+                                   .tile_cols = tile_cols}};
   }
 
   float code(int64_t row, int64_t col) const {
@@ -93,14 +94,14 @@ TEST(DecoderTest, OnlyThreeTypesArePlain) {
     const auto dtype = static_cast<DType>(i);
     EXPECT_EQ(is_plain(dtype), dtype == DType::kBf16 || dtype == DType::kF16 || dtype == DType::kF32);
     EXPECT_GT(dtype_bits(dtype), 0);
+    EXPECT_EQ(dtype_block(dtype).bytes * 8, dtype_block(dtype).elements * dtype_bits(dtype));
     EXPECT_NE(dtype_name(dtype), "?");
   }
 }
 
 TEST(DecoderTest, RowScales) {
   const std::vector<float> scales = {1.0F, 0.5F, 0.0F, 3.0F, 1e-3F};
-  const Fp8Matrix made(ScaleGrid::kPerRow, scales);
-  EXPECT_EQ(read_row_scales(made.matrix), scales);
+  const Fp8Matrix made(1, 3, scales);
   RowDecoder decoder(made.matrix);
   for (int64_t first = 0; first < 5; ++first) {
     for (int64_t count = 0; first + count <= 5; ++count) {
@@ -115,42 +116,57 @@ TEST(DecoderTest, RowScales) {
 }
 
 TEST(DecoderTest, OneScaleForTheTensor) {
-  const Fp8Matrix made(ScaleGrid::kPerTensor, {0.75F});
-  EXPECT_EQ(read_row_scales(made.matrix), std::vector<float>(5, 0.75F));
+  const Fp8Matrix made(5, 3, {0.75F});
   std::vector<float> out(3);
   RowDecoder(made.matrix).decode(4, out);
   for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(out[static_cast<size_t>(i)], made.code(4, i) * 0.75F);
 }
 
-TEST(DecoderTest, WithoutScalesTheyAreOnes) {
+// Blocks of 2 x 2, of which the grid covers three rows before this matrix, so that it begins within a block.
+TEST(DecoderTest, BlocksThatBeginBeforeTheMatrix) {
+  const std::vector<float> grid = {100, 101, 1, 2, 3, 4, 5, 6};  // [4, 2], of 8 rows
+  Fp8Matrix made(2, 2, grid);
+  made.matrix.scales->first_row = 3;
+  std::vector<float> out(15);
+  RowDecoder(made.matrix).decode(0, out);
+  for (int64_t row = 0; row < 5; ++row) {
+    for (int64_t k = 0; k < 3; ++k) {
+      const float scale = grid[static_cast<size_t>((row + 3) / 2 * 2 + k / 2)];
+      EXPECT_EQ(out[static_cast<size_t>(row * 3 + k)], made.code(row, k) * scale) << row << ',' << k;
+    }
+  }
+}
+
+TEST(DecoderTest, UnquantisedRows) {
   const std::vector<float> values = {1, 2, 3, 4, 5, 6};
   Bytes bytes;
   bytes.add(values);
   const File file = make_file_for_tests(bytes.all());
   const QuantMatrix matrix = {
       .rows = 3, .cols = 2, .format = Format::kF32, .codes = {DType::kF32, {&file, 0, 24}}};
-  EXPECT_EQ(read_row_scales(matrix), std::vector<float>(3, 1.0F));
   std::vector<float> out(4);
   RowDecoder(matrix).decode(1, out);
   EXPECT_EQ(out, (std::vector<float>{3, 4, 5, 6}));
 }
 
-TEST(DecoderTest, BadScalesAreRefusedWithTheirIndex) {
+TEST(DecoderTest, BadScalesAreRefusedWithTheirRow) {
   for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN(),
                           -0.5F, -std::numeric_limits<float>::infinity()}) {
-    const Fp8Matrix made(ScaleGrid::kPerRow, {1.0F, 1.0F, 1.0F, bad, bad});
+    const Fp8Matrix made(1, 3, {1.0F, 1.0F, 1.0F, bad, bad});
     try {
       RowDecoder decoder(made.matrix);
+      std::vector<float> out(9);
+      decoder.decode(2, out);
       ADD_FAILURE() << bad;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalidInput);
-      EXPECT_THAT(error.message(), HasSubstr("scale 3 of 5"));
+      EXPECT_THAT(error.message(), HasSubstr("scale of row 3 is "));
     }
   }
 }
 
 TEST(DecoderTest, AFileThatEndsEarlyIsAnError) {
-  Fp8Matrix made(ScaleGrid::kPerTensor, {0.75F});
+  Fp8Matrix made(5, 3, {0.75F});
   made.matrix.codes.range.offset += 1000;
   RowDecoder decoder(made.matrix);
   std::vector<float> out(3);
@@ -163,8 +179,7 @@ TEST(QuantMatrixTest, SplitRowsHalvesCodesAndRowScales) {
                        .cols = 3,
                        .format = Format::kFp8E4m3,
                        .codes = {DType::kF8E4M3, codes},
-                       .scale_grid = ScaleGrid::kPerRow,
-                       .scales = ElementRange{DType::kBf16, {nullptr, 200, 16}}};
+                       .scales = TileValues{.values = {DType::kBf16, {nullptr, 200, 16}}, .tile_cols = 3}};
   const auto [gate, up] = split_rows(whole);
   EXPECT_EQ(gate.rows, 4);
   EXPECT_EQ(up.rows, 4);
@@ -172,21 +187,31 @@ TEST(QuantMatrixTest, SplitRowsHalvesCodesAndRowScales) {
   EXPECT_EQ(gate.codes.range.offset, 100U);
   EXPECT_EQ(up.codes.range.offset, 112U);
   EXPECT_EQ(up.codes.range.bytes, 12U);
-  EXPECT_EQ(gate.scales->range.offset, 200U);
-  EXPECT_EQ(up.scales->range.offset, 208U);
-  EXPECT_EQ(up.scales->count(), 4);
+  EXPECT_EQ(gate.scales->values.range.offset, 200U);
+  EXPECT_EQ(up.scales->values.range.offset, 208U);
+  EXPECT_EQ(up.scales->values.count(), 4);
   EXPECT_EQ(gate.published_bytes() + up.published_bytes(), whole.published_bytes());
 
-  whole.scale_grid = ScaleGrid::kPerTensor;
-  whole.scales = ElementRange{DType::kF32, {nullptr, 200, 4}};
-  EXPECT_EQ(split_rows(whole).second.scales->range.offset, 200U);
-  EXPECT_EQ(split_rows(whole).second.scales->range.bytes, 4U);
+  whole.scales = TileValues{.values = {DType::kF32, {nullptr, 200, 4}}, .tile_rows = 8, .tile_cols = 3};
+  const TileValues shared = *split_rows(whole).second.scales;
+  EXPECT_EQ(shared.values.range.offset, 200U);
+  EXPECT_EQ(shared.values.range.bytes, 4U);
+  EXPECT_EQ(shared.first_row, 4);
 }
 
 TEST(QuantMatrixTest, NamesForMessages) {
   EXPECT_EQ(format_name(Format::kFp8E4m3), "fp8-e4m3");
   EXPECT_EQ(format_name(Format::kBf16), "bf16");
-  EXPECT_EQ(scale_grid_name(ScaleGrid::kPerRow), "per row");
+  QuantMatrix matrix = {.rows = 8, .cols = 64, .format = Format::kFp8E4m3};
+  const auto text = [&](int64_t tile_rows, int64_t tile_cols) {
+    matrix.scales = TileValues{.values = {}, .tile_rows = tile_rows, .tile_cols = tile_cols};
+    return scale_text(matrix);
+  };
+  EXPECT_EQ(scale_text(matrix), "none");
+  EXPECT_EQ(text(1, 64), "per row");
+  EXPECT_EQ(text(8, 64), "per tensor");
+  EXPECT_EQ(text(1, 16), "per group of 16");
+  EXPECT_EQ(text(4, 32), "per 4x32 block");
 }
 
 }  // namespace

@@ -27,9 +27,18 @@ enum class DType : uint8_t {
   kF32,
   kF64,
   kC64,
+  // Blocks of ggml (GGUF files), which hold scales beside their codes: ggml_blocks.h.
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ4K,
+  kQ5K,
+  kQ6K,
 };
 
-// Bits of one element.
+// Bits of one element; 0 for block types.
 constexpr int dtype_bits(DType dtype) {
   switch (dtype) {
     case DType::kF4:
@@ -58,11 +67,46 @@ constexpr int dtype_bits(DType dtype) {
     case DType::kF64:
     case DType::kC64:
       return 64;
+    default:
+      return 0;
   }
-  return 0;
 }
 
-// The safetensors spelling: "BF16", "F8_E4M3", ...
+// The smallest run of elements that fills whole bytes.
+struct DTypeBlock {
+  int64_t elements;
+  int64_t bytes;
+};
+
+constexpr DTypeBlock dtype_block(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_0:
+      return {32, 18};
+    case DType::kQ4_1:
+      return {32, 20};
+    case DType::kQ5_0:
+      return {32, 22};
+    case DType::kQ5_1:
+      return {32, 24};
+    case DType::kQ8_0:
+      return {32, 34};
+    case DType::kQ4K:
+      return {256, 144};
+    case DType::kQ5K:
+      return {256, 176};
+    case DType::kQ6K:
+      return {256, 210};
+    case DType::kF4:
+      return {2, 1};
+    case DType::kF6E2M3:
+    case DType::kF6E3M2:
+      return {4, 3};
+    default:
+      return {1, dtype_bits(dtype) / 8};
+  }
+}
+
+// The safetensors spelling: "BF16", "F8_E4M3", ...; for block types ggml's: "Q4_0", ...
 constexpr std::string_view dtype_name(DType dtype) {
   switch (dtype) {
     case DType::kBool:
@@ -105,6 +149,22 @@ constexpr std::string_view dtype_name(DType dtype) {
       return "F64";
     case DType::kC64:
       return "C64";
+    case DType::kQ4_0:
+      return "Q4_0";
+    case DType::kQ4_1:
+      return "Q4_1";
+    case DType::kQ5_0:
+      return "Q5_0";
+    case DType::kQ5_1:
+      return "Q5_1";
+    case DType::kQ8_0:
+      return "Q8_0";
+    case DType::kQ4K:
+      return "Q4_K";
+    case DType::kQ5K:
+      return "Q5_K";
+    case DType::kQ6K:
+      return "Q6_K";
   }
   return "?";
 }

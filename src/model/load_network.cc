@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "formats/decoder.h"
+#include "formats/scheme.h"
 #include "model/network.h"
 
 namespace beryl::model {
@@ -35,13 +36,13 @@ class MatrixUploads {
     const Weight& up_weight = weights_.at(up);
     const formats::QuantMatrix& a = gate_weight.matrix;
     const formats::QuantMatrix& b = up_weight.matrix;
-    if (a.format != b.format ||
-        (a.scale_grid == formats::ScaleGrid::kNone) != (b.scale_grid == formats::ScaleGrid::kNone)) {
+    if (formats::scheme_of(a) != formats::scheme_of(b)) {
       throw Error(
           ErrorCode::kUnsupported,
-          fmt::format("'{}' is stored as {} and '{}' as {}; gate and up of one MLP must share a format",
-                      gate_weight.module, formats::format_name(a.format), up_weight.module,
-                      formats::format_name(b.format)));
+          fmt::format("'{}' is stored as {} (scales {}) and '{}' as {} (scales {}); gate and up of one MLP "
+                      "must share a format",
+                      gate_weight.module, formats::format_name(a.format), formats::scale_text(a),
+                      up_weight.module, formats::format_name(b.format), formats::scale_text(b)));
     }
     sources_.push_back({.name = gate_weight.module, .matrix = a, .up = b, .up_name = up_weight.module});
     targets_.push_back(&to.gate_up);

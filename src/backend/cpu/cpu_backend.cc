@@ -108,7 +108,7 @@ class CpuBackend final : public Backend {
       const int64_t token = tokens[static_cast<size_t>(t)];
       BERYL_CHECK(token >= 0 && token < matrix.rows());
       float* to = cpu(out).row(t);
-      kernels_.decode_row(matrix.layout(), matrix.panel(token / kPanelRows), token % kPanelRows, to);
+      decode_row(matrix, token, to);
       for (int64_t i = 0; i < matrix.cols(); ++i) to[i] *= scale;
     });
   }
@@ -306,6 +306,15 @@ class CpuBackend final : public Backend {
       row.sines[i] = std::sin(angle);
     }
     return row;
+  }
+
+  // Row `row` of a matrix in the published order of inputs.
+  void decode_row(const PackedMatrix& matrix, int64_t row, float* out) const {
+    kernels_.decode_row(matrix.layout(), matrix.panel(row / kPanelRows), row % kPanelRows, out);
+    const std::span<const int32_t> order = matrix.input_order();
+    if (order.empty()) return;
+    const std::vector<float> packed(out, out + matrix.cols());
+    for (size_t i = 0; i < order.size(); ++i) out[order[i]] = packed[i];
   }
 
   static void rotate(const RotaryRow& rotary, float* vector) {

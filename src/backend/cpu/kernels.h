@@ -1,8 +1,9 @@
 // The kernel table: the inner loops of one instruction set, chosen once when a backend is made.
 //
 // The portable set is the specification: the others are tested against it. Kernels do not throw, allocate or
-// know threads. Each output is the sum over blocks of kBlockInputs inputs: within a block in ascending order
-// from zero, then block sums in ascending order. So a token's result has the same bits in any batch.
+// know threads. Each output is a sum over segments, the runs of at most kBlockInputs inputs into which each
+// group is cut: within a segment in ascending order from zero, then the scaled segment sums in ascending
+// order. So a token's result has the same bits in any batch.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +28,10 @@ struct PanelProduct {
 
 struct Kernels {
   std::string_view name;
-  // y = x * panel^T, row scales applied after the sum.
+  // y = x * panel^T. Scales meet the sum of what they cover.
   void (*multiply_panel)(const PanelProduct& product);
-  // out[cols] = row `row` (0 ... 15) of the panel, decoded, row scale applied.
+  // out[cols] = row `row` (0 ... 15) of the panel, decoded: the published values, in the packed order of
+  // inputs.
   void (*decode_row)(const PackedLayout& layout, const std::byte* panel, int64_t row, float* out);
   // Sum of a[i] * b[i]: 16 interleaved partial sums, added pairwise.
   float (*dot)(const float* a, const float* b, int64_t count);

@@ -1,32 +1,45 @@
 #include "backend/cpu/packed_matrix.h"
 
-#include "base/check.h"
+#include <algorithm>
 
 namespace beryl::backend {
+namespace {
 
-PackedLayout::PackedLayout(formats::Format code_format, bool has_row_scales, int64_t row_count,
-                           int64_t col_count)
-    : format(code_format), has_scales(has_row_scales), rows(row_count), cols(col_count) {
-  switch (format) {
-    case formats::Format::kBf16:
-    case formats::Format::kF16:
-      code_bytes = 2;
-      break;
-    case formats::Format::kF32:
-      code_bytes = 4;
-      break;
-    case formats::Format::kFp8E4m3:
-      code_bytes = 1;
-      break;
-  }
-  panels = (rows + kPanelRows - 1) / kPanelRows;
-  lines = (cols + codes_per_word() - 1) / codes_per_word();
-  panel_bytes = lines * kLineBytes + (has_scales ? kLineBytes : 0);
+constexpr int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
 }
 
-PackedLayout packed_layout(const formats::QuantMatrix& matrix) {
-  return PackedLayout(matrix.format, matrix.scale_grid != formats::ScaleGrid::kNone, matrix.rows,
-                      matrix.cols);
+}  // namespace
+
+PackedLayout::PackedLayout(const formats::Scheme& number_scheme, int64_t row_count, int64_t col_count)
+    : scheme(number_scheme),
+      rows(row_count),
+      cols(col_count),
+      code_bits(formats::code_bits(number_scheme.codes)) {
+  const int64_t line_bits = code_bits < 8 ? 4 : code_bits;
+  word_inputs = 32 / line_bits;
+  if (code_bits == 5 || code_bits == 6) plane_inputs = 32 / (code_bits - 4);
+  group_inputs = scheme.group > 0 ? scheme.group : cols;
+  groups = cols == 0 ? 0 : ceil_div(cols, group_inputs);
+  if (scheme.outer_group > 0) outer_groups = ceil_div(cols, scheme.outer_group);
+  const bool has_inner_level = scheme.group > 0 && scheme.outer_group > 0 && scheme.outer_group < cols;
+  groups_per_outer = has_inner_level ? scheme.outer_group / scheme.group : std::max<int64_t>(1, groups);
+  group_bytes = line_bytes(group_inputs) + scales_bytes() + zeros_bytes() + minimums_bytes();
+  outer_bytes = kPanelRows * formats::scale_bytes(scheme.outer) * (scheme.has_outer_minimum ? 2 : 1);
+  panels = ceil_div(rows, kPanelRows);
+  const int64_t end = outer_groups > 0 ? outer_offset(outer_groups - 1) + outer_bytes : groups_end();
+  panel_bytes = ceil_div(end, kLineBytes) * kLineBytes;
+}
+
+int64_t PackedLayout::outer_offset(int64_t outer) const {
+  if (outer + 1 == outer_groups) return groups_end();
+  return (outer + 1) * (groups_per_outer * group_bytes + outer_bytes) - outer_bytes;
+}
+
+int64_t PackedLayout::groups_end() const {
+  if (groups == 0) return 0;
+  const int64_t missing = line_bytes(group_inputs) - line_bytes(inputs_of(groups - 1));
+  return group_offset(groups - 1) + group_bytes - missing;
 }
 
 }  // namespace beryl::backend

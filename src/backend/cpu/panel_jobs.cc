@@ -47,14 +47,51 @@ void store_unit(const PanelJob& job, int64_t unit, int64_t first_token, int64_t 
   }
 }
 
-void run_unit(const Kernels& kernels, const PanelJob& job, int64_t unit) {
+// The input rows of a job as its matrix takes them: of the two halves of a gated pair each has its own order.
+struct JobInputs {
+  std::array<const float*, 2> x{};  // [tokens, cols]
+};
+
+// Inputs in published order where that is the packed one, else copies in the packed order.
+class OrderedInputs {
+ public:
+  explicit OrderedInputs(std::span<const PanelJob> jobs) {
+    for (const PanelJob& job : jobs) {
+      JobInputs inputs;
+      for (int half = 0; half < 2; ++half) inputs.x[static_cast<size_t>(half)] = ordered(job, half);
+      inputs_.push_back(inputs);
+    }
+  }
+
+  const JobInputs& of(size_t job) const { return inputs_[job]; }
+
+ private:
+  const float* ordered(const PanelJob& job, int half) {
+    const std::span<const int32_t> order = job.matrix->input_order(half);
+    if (order.empty()) return job.x;
+    const int64_t cols = job.matrix->cols();
+    copies_.emplace_back(static_cast<size_t>(job.tokens * cols));
+    std::vector<float>& copy = copies_.back();
+    for (int64_t t = 0; t < job.tokens; ++t) {
+      for (size_t i = 0; i < order.size(); ++i) {
+        copy[static_cast<size_t>(t * cols) + i] = job.x[t * cols + order[i]];
+      }
+    }
+    return copy.data();
+  }
+
+  std::vector<JobInputs> inputs_;
+  std::vector<std::vector<float>> copies_;
+};
+
+void run_unit(const Kernels& kernels, const PanelJob& job, const JobInputs& inputs, int64_t unit) {
   UnitOutputs outputs;
   for (int64_t first = 0; first < job.tokens; first += kTokenTile) {
     const int64_t tokens = std::min(kTokenTile, job.tokens - first);
     for (int64_t half = 0; half < unit_panels(job); ++half) {
       kernels.multiply_panel({.layout = &job.matrix->layout(),
                               .panel = job.matrix->panel(unit * unit_panels(job) + half),
-                              .x = job.x + first * job.matrix->cols(),
+                              .x = inputs.x[static_cast<size_t>(half)] + first * job.matrix->cols(),
                               .x_stride = job.matrix->cols(),
                               .tokens = tokens,
                               .y = outputs.data() + half * kPanelRows,
@@ -67,6 +104,7 @@ void run_unit(const Kernels& kernels, const PanelJob& job, int64_t unit) {
 }  // namespace
 
 void run_panel_jobs(const Kernels& kernels, ThreadPool& pool, std::span<const PanelJob> jobs) {
+  const OrderedInputs inputs(jobs);
   int64_t total_work = 0;
   for (const PanelJob& job : jobs) total_work += unit_count(job) * unit_work(job);
   const int threads = total_work < kInlineWork ? 1 : pool.thread_count();
@@ -75,7 +113,8 @@ void run_panel_jobs(const Kernels& kernels, ThreadPool& pool, std::span<const Pa
     const int64_t share_begin = total_work / threads * thread;
     const int64_t share_end = thread + 1 == threads ? total_work : total_work / threads * (thread + 1);
     int64_t job_begin = 0;
-    for (const PanelJob& job : jobs) {
+    for (size_t index = 0; index < jobs.size(); ++index) {
+      const PanelJob& job = jobs[index];
       const int64_t count = unit_count(job);
       if (count == 0) continue;
       const int64_t work = unit_work(job);
@@ -84,7 +123,7 @@ void run_panel_jobs(const Kernels& kernels, ThreadPool& pool, std::span<const Pa
       };
       const int64_t end = share_end <= job_begin ? 0 : first_unit_at(share_end);
       for (int64_t unit = share_begin <= job_begin ? 0 : first_unit_at(share_begin); unit < end; ++unit) {
-        run_unit(kernels, job, unit);
+        run_unit(kernels, job, inputs.of(index), unit);
       }
       job_begin += count * work;
     }

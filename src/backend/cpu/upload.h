@@ -13,6 +13,7 @@
 
 namespace beryl::backend {
 
+PackedLayout packed_layout(const formats::QuantMatrix& matrix);
 // The layout of a source: a gated pair has the panels of both halves.
 PackedLayout packed_layout(const MatrixSource& source);
 

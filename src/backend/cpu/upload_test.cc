@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -14,55 +15,75 @@
 #include "backend/cpu/packed_for_tests.h"
 #include "base/error.h"
 #include "base/file_for_tests.h"
+#include "formats/decoder.h"
 
 namespace beryl::backend {
 namespace {
 
+using formats::DType;
 using formats::Format;
 using formats::QuantMatrix;
-using formats::ScaleGrid;
 using testing::HasSubstr;
 
 // Matrices published one after another in one file, which starts at an odd offset.
 class Published {
  public:
-  // Adds a random matrix; with scales (float32) if the format is fp8.
-  const PackedForTests& add(Format format, int64_t rows, int64_t cols) {
-    made_.push_back(std::make_unique<PackedForTests>(format, format == Format::kFp8E4m3, rows, cols,
-                                                     static_cast<uint32_t>(made_.size() + 1)));
-    return *made_.back();
+  struct Part {
+    QuantMatrix matrix;
+    std::vector<std::byte> codes;
+    std::vector<float> row_scales;  // of fp8
+  };
+
+  // Adds a random matrix; fp8 has float32 scales of the rows.
+  void add(Format format, int64_t rows, int64_t cols) {
+    const DType dtype = format == Format::kBf16  ? DType::kBf16
+                        : format == Format::kF16 ? DType::kF16
+                        : format == Format::kF32 ? DType::kF32
+                                                 : DType::kF8E4M3;
+    Part part;
+    part.matrix = {.rows = rows, .cols = cols, .format = format, .codes = {.dtype = dtype, .range = {}}};
+    std::mt19937 random(static_cast<uint32_t>(parts_.size() + 1));
+    const formats::CodeKind kind = format == Format::kBf16  ? formats::CodeKind::kBf16
+                                   : format == Format::kF16 ? formats::CodeKind::kF16
+                                   : format == Format::kF32 ? formats::CodeKind::kF32
+                                                            : formats::CodeKind::kE4m3;
+    const auto code_bytes = static_cast<size_t>(dtype_bits(dtype) / 8);
+    part.codes.resize(static_cast<size_t>(rows * cols) * code_bytes);
+    for (size_t at = 0; at < part.codes.size(); at += code_bytes) {
+      const uint32_t code = random_code(kind, random);
+      std::memcpy(&part.codes[at], &code, code_bytes);
+    }
+    if (format == Format::kFp8E4m3) {
+      part.matrix.scales =
+          formats::TileValues{.values = {.dtype = DType::kF32, .range = {}}, .tile_cols = cols};
+      for (int64_t row = 0; row < rows; ++row) {
+        part.row_scales.push_back(std::uniform_real_distribution<float>(1e-3F, 2)(random));
+      }
+    }
+    parts_.push_back(std::move(part));
   }
-  PackedForTests& made(size_t index) { return *made_[index]; }
+  Part& part(size_t index) { return parts_[index]; }
 
   void write() {
     std::vector<std::byte> bytes(3);
-    matrices_.clear();
-    for (const auto& made : made_) {
-      const PackedLayout& layout = made->layout;
-      QuantMatrix matrix = {.rows = layout.rows,
-                            .cols = layout.cols,
-                            .format = layout.format,
-                            .codes = {dtype_of(layout.format), {nullptr, bytes.size(), made->codes.size()}}};
-      bytes.insert(bytes.end(), made->codes.begin(), made->codes.end());
-      if (layout.has_scales) {
-        matrix.scale_grid = ScaleGrid::kPerRow;
-        const auto scales = std::as_bytes(std::span(made->scales));
-        matrix.scales = formats::ElementRange{formats::DType::kF32, {nullptr, bytes.size(), scales.size()}};
-        bytes.insert(bytes.end(), scales.begin(), scales.end());
-      }
-      matrices_.push_back(matrix);
+    for (Part& part : parts_) {
+      part.matrix.codes.range = {nullptr, bytes.size(), part.codes.size()};
+      bytes.insert(bytes.end(), part.codes.begin(), part.codes.end());
+      if (!part.matrix.scales) continue;
+      const auto scales = std::as_bytes(std::span(part.row_scales));
+      part.matrix.scales->values.range = {nullptr, bytes.size(), scales.size()};
+      bytes.insert(bytes.end(), scales.begin(), scales.end());
     }
     file_ = std::make_unique<File>(make_file_for_tests(bytes));
-    for (QuantMatrix& matrix : matrices_) {
-      matrix.codes.range.file = file_.get();
-      if (matrix.scales) matrix.scales->range.file = file_.get();
+    for (Part& part : parts_) {
+      part.matrix.codes.range.file = file_.get();
+      if (part.matrix.scales) part.matrix.scales->values.range.file = file_.get();
     }
   }
-  const QuantMatrix& matrix(size_t index) const { return matrices_[index]; }
+  const QuantMatrix& matrix(size_t index) const { return parts_[index].matrix; }
 
  private:
-  std::vector<std::unique_ptr<PackedForTests>> made_;
-  std::vector<QuantMatrix> matrices_;
+  std::vector<Part> parts_;
   std::unique_ptr<File> file_;
 };
 
@@ -88,8 +109,22 @@ const PackedMatrix& packed(const Upload& upload, size_t index) {
   return static_cast<const PackedMatrix&>(*upload.matrices[index]);
 }
 
-bool same_panel(const std::byte* a, const std::byte* b, const PackedLayout& layout) {
-  return std::memcmp(a, b, static_cast<size_t>(layout.panel_bytes)) == 0;
+// Every row of the packed matrix has the published values. `first_panel` and `step` pick the panels of a
+// half.
+void expect_values(const PackedMatrix& matrix, const QuantMatrix& published, int64_t first_panel = 0,
+                   int64_t step = 1) {
+  formats::RowDecoder decoder(published);
+  std::vector<float> expected(static_cast<size_t>(published.cols));
+  std::vector<float> packed_order(expected.size());
+  const std::span<const int32_t> order = matrix.input_order(static_cast<int>(first_panel));
+  for (int64_t row = 0; row < published.rows; ++row) {
+    decoder.decode(row, expected);
+    portable_kernels().decode_row(matrix.layout(), matrix.panel(first_panel + row / 16 * step), row % 16,
+                                  packed_order.data());
+    std::vector<float> actual = packed_order;
+    for (size_t i = 0; i < order.size(); ++i) actual[static_cast<size_t>(order[i])] = packed_order[i];
+    ASSERT_EQ(actual, expected) << "row " << row;
+  }
 }
 
 TEST(UploadTest, EveryFormatInTheOrderOfTheSources) {
@@ -107,11 +142,10 @@ TEST(UploadTest, EveryFormatInTheOrderOfTheSources) {
     const Upload result = upload(sources, threads);
     size_t index = 0;
     for (const size_t i : {2U, 0U, 3U, 1U}) {
-      const PackedForTests& made = published.made(i);
       const PackedMatrix& matrix = packed(result, index++);
-      EXPECT_EQ(matrix.rows(), made.layout.rows);
-      EXPECT_EQ(matrix.cols(), made.layout.cols);
-      EXPECT_EQ(0, std::memcmp(matrix.panel(0), made.packed.data(), made.packed.size())) << i;
+      EXPECT_EQ(matrix.rows(), published.matrix(i).rows);
+      EXPECT_EQ(matrix.cols(), published.matrix(i).cols);
+      expect_values(matrix, published.matrix(i));
     }
   }
 }
@@ -128,12 +162,9 @@ TEST(UploadTest, GateAndUpPanelsAlternate) {
       const PackedMatrix& matrix = packed(result, 0);
       EXPECT_EQ(matrix.rows(), 2 * rows);
       EXPECT_EQ(matrix.layout().bytes(), packed_layout(source).bytes());
-      const PackedLayout& half = published.made(0).layout;
-      ASSERT_EQ(matrix.layout().panels, 2 * half.panels);
-      for (int64_t panel = 0; panel < half.panels; ++panel) {
-        EXPECT_TRUE(same_panel(matrix.panel(2 * panel), published.made(0).panel(panel), half));
-        EXPECT_TRUE(same_panel(matrix.panel(2 * panel + 1), published.made(1).panel(panel), half));
-      }
+      ASSERT_EQ(matrix.layout().panels, 2 * ((rows + 15) / 16));
+      expect_values(matrix, published.matrix(0), 0, 2);
+      expect_values(matrix, published.matrix(1), 1, 2);
     }
   }
 }
@@ -143,17 +174,51 @@ TEST(UploadTest, OneScaleForTheTensorReachesEveryRow) {
   published.add(Format::kFp8E4m3, 20, 8);
   published.write();
   QuantMatrix matrix = published.matrix(0);
-  matrix.scale_grid = ScaleGrid::kPerTensor;
-  matrix.scales->range.bytes = 4;
+  matrix.scales->tile_rows = 20;
+  matrix.scales->values.range.bytes = 4;
   const Upload result = upload({{.name = "m", .matrix = matrix, .up = {}}});
-  const PackedForTests& made = published.made(0);
-  for (int64_t row = 0; row < 20; ++row) {
-    std::vector<float> out(8);
-    portable_kernels().decode_row(packed(result, 0).layout(), packed(result, 0).panel(row / 16), row % 16,
-                                  out.data());
-    for (int64_t k = 0; k < 8; ++k)
-      EXPECT_EQ(out[static_cast<size_t>(k)], made.value(row, k) * made.scale(0));
+  expect_values(packed(result, 0), matrix);
+  EXPECT_EQ(packed(result, 0).layout().outer_groups, 1);
+}
+
+// GPTQ's order, wider than one strip, with groups that are not runs: gate and up each have their own order.
+TEST(UploadTest, WordsAlongInputsAndAnOrderOfInputs) {
+  constexpr int64_t kRows = 4104;
+  constexpr int64_t kCols = 64;
+  std::mt19937 random(3);
+  std::vector<std::byte> bytes;
+  const auto append = [&](const auto& values) {
+    const FileRange range = {nullptr, bytes.size(), std::span(values).size_bytes()};
+    const auto raw = std::as_bytes(std::span(values));
+    bytes.insert(bytes.end(), raw.begin(), raw.end());
+    return range;
+  };
+  std::vector<QuantMatrix> halves;
+  for (int half = 0; half < 2; ++half) {
+    std::vector<uint32_t> words(kRows * kCols / 8);
+    for (uint32_t& word : words) word = static_cast<uint32_t>(random());
+    std::vector<uint16_t> scales(2 * kRows);
+    for (uint16_t& scale : scales) scale = static_cast<uint16_t>(0xb000 + random() % 0x400);  // negative f16
+    std::vector<int32_t> index(kCols);
+    for (size_t k = 0; k < index.size(); ++k) index[k] = (k + static_cast<size_t>(half)) % 2 == 0 ? 1 : 0;
+    QuantMatrix matrix = {.rows = kRows, .cols = kCols, .format = Format::kInt4};
+    matrix.codes = {.dtype = DType::kI32, .range = append(words)};
+    matrix.code_order = formats::CodeOrder::kInputWords;
+    matrix.scales = formats::TileValues{.values = {.dtype = DType::kF16, .range = append(scales)},
+                                        .tile_cols = 32,
+                                        .order = formats::TileOrder::kTransposed};
+    matrix.group_index = formats::ElementRange{.dtype = DType::kI32, .range = append(index)};
+    matrix.may_have_negative_scales = true;
+    halves.push_back(matrix);
   }
+  const File file = make_file_for_tests(bytes);
+  for (QuantMatrix& matrix : halves) {
+    matrix.codes.range.file = matrix.scales->values.range.file = matrix.group_index->range.file = &file;
+  }
+  const Upload result = upload({{.name = "gate", .matrix = halves[0], .up = halves[1], .up_name = "up"}});
+  expect_values(packed(result, 0), halves[0], 0, 2);
+  expect_values(packed(result, 0), halves[1], 1, 2);
+  EXPECT_NE(packed(result, 0).input_order(0)[0], packed(result, 0).input_order(1)[0]);
 }
 
 void expect_error(const std::vector<MatrixSource>& sources, ErrorCode code, const std::string& module,
@@ -176,23 +241,23 @@ TEST(UploadTest, ErrorsNameTheModule) {
   published.add(Format::kFp8E4m3, 40, 8);
   published.add(Format::kFp8E4m3, 40, 8);
   published.add(Format::kFp8E4m3, 40, 8);
-  published.made(0).codes[2 * (20 * 8 + 3)] = std::byte{0x80};
-  published.made(0).codes[2 * (20 * 8 + 3) + 1] = std::byte{0x7f};
-  published.made(1).scales[7] = -1;
-  published.made(2).codes[39 * 8] = std::byte{0xff};
+  published.part(0).codes[2 * (20 * 8 + 3)] = std::byte{0x80};
+  published.part(0).codes[2 * (20 * 8 + 3) + 1] = std::byte{0x7f};
+  published.part(1).row_scales[7] = -1;
+  published.part(2).codes[39 * 8] = std::byte{0xff};
   published.write();
   const auto source = [&](const char* name, size_t i) {
     return MatrixSource{.name = name, .matrix = published.matrix(i), .up = {}};
   };
   expect_error({source("layers.0.q", 0)}, ErrorCode::kInvalidInput, "layers.0.q", "rows 16 to 31");
-  expect_error({source("layers.1.q", 1)}, ErrorCode::kInvalidInput, "layers.1.q", "scale 7 of 40 is -1");
+  expect_error({source("layers.1.q", 1)}, ErrorCode::kInvalidInput, "layers.1.q", "scale of row 7 is -1");
   expect_error({source("layers.2.q", 2)}, ErrorCode::kInvalidInput, "layers.2.q", "rows 32 to 39");
   MatrixSource pair = source("layers.2.gate", 3);
   pair.up_name = "layers.2.up";
   pair.up = published.matrix(2);
   expect_error({pair}, ErrorCode::kInvalidInput, "layers.2.up", "rows 32 to 39");
   pair.up = published.matrix(1);
-  expect_error({pair}, ErrorCode::kInvalidInput, "layers.2.up", "scale 7 of 40 is -1");
+  expect_error({pair}, ErrorCode::kInvalidInput, "layers.2.up", "scale of row 7 is -1");
   MatrixSource beyond = source("layers.3.q", 2);
   beyond.matrix.codes.range.offset += 100'000;
   expect_error({beyond}, ErrorCode::kIo, "layers.3.q", "ends at byte");

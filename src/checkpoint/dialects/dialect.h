@@ -1,5 +1,5 @@
 // A dialect: one way in which files spell quantised weights. It turns the tensors of one module into
-// QuantMatrix records and knows nothing of arithmetic.
+// QuantMatrix records, reads its own section of the configuration, and knows nothing of arithmetic.
 #pragma once
 
 #include <optional>
@@ -43,6 +43,8 @@ struct ModuleShape {
 struct ModuleReading {
   std::vector<formats::QuantMatrix> matrices;                             // [matrix_count]
   std::vector<std::pair<const TensorRecord*, std::string_view>> skipped;  // with the reason
+  // What the user should know; the same words of many modules are told once, with a count.
+  std::vector<std::string_view> notes;
 };
 
 class Dialect {
@@ -50,19 +52,25 @@ class Dialect {
   virtual ~Dialect() = default;
 
   virtual std::string_view name() const = 0;
-  // The quant_method values in config.json that announce this dialect; empty for unquantised weights.
+  // The quant_method values in config.json that announce this dialect. Empty for dialects that need none:
+  // unquantised weights, and those whose tensors speak for themselves.
   virtual std::span<const std::string_view> methods() const = 0;
   // What it reads, for messages: "FP8 (per tensor, per row)".
   virtual std::string_view capabilities() const = 0;
 
+  // Reads the method's section of the configuration. Several dialects may own one method; each is asked, and
+  // one of them gives the rules.
+  virtual void read_rules(const ConfigFields& section, QuantizationRules& rules) const;
   // Whether it reads weights that the configuration describes so.
-  virtual bool reads(const QuantizationScheme& scheme) const = 0;
+  virtual bool reads(const QuantizationScheme& /*scheme*/) const { return true; }
   // Whether the module's tensors are spelt this way. Decided from the tensors alone.
   virtual bool recognises(const Module& module) const = 0;
   // Reads a recognised module. Errors: kInvalidInput when a tensor is missing, of a wrong type or shape,
   // unknown, or not what the configuration says of the module; kUnsupported.
   virtual ModuleReading read(const Module& module, const ModuleShape& shape,
                              const QuantizationConfig& quantization) const = 0;
+
+  bool owns_method(std::string_view method) const;
 };
 
 // All dialects, in the order in which they are asked. To add one: its file, and its line in dialects.cc.
@@ -70,17 +78,5 @@ std::span<const Dialect* const> all_dialects();
 
 // "none; compressed-tensors: FP8 (...)": what can be read, for messages.
 std::string supported_quantisations();
-
-// ---- Shared by dialects ----
-
-// Checks the shape of a weight tensor: [rows, cols], [experts, rows, cols], or [rows] for a vector.
-// Errors: kInvalidInput.
-void check_weight_shape(const TensorRecord& tensor, const ModuleShape& shape);
-
-// Splits a tensor of matrix_count() equal contiguous parts; returns part `index`.
-formats::ElementRange part_of(const TensorRecord& tensor, int64_t index, int64_t part_count);
-
-// Throws kInvalidInput unless every tensor of the module has one of the suffixes.
-void check_no_other_tensors(const Module& module, std::span<const std::string_view> known_suffixes);
 
 }  // namespace beryl::checkpoint

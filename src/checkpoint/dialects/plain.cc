@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "checkpoint/dialects/module_reading.h"
 #include "formats/plain.h"
 
 namespace beryl::checkpoint {
@@ -57,9 +58,7 @@ ModuleReading PlainDialect::read(const Module& module, const ModuleShape& shape,
     reading.matrices.push_back({.rows = shape.rows,
                                 .cols = shape.cols,
                                 .format = format_of(weight.dtype),
-                                .codes = part_of(weight, i, shape.matrix_count()),
-                                .scale_grid = formats::ScaleGrid::kNone,
-                                .scales = {}});
+                                .codes = part_of(weight, i, shape.matrix_count())});
   }
   return reading;
 }

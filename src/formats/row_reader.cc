@@ -1,0 +1,388 @@
+#include "formats/row_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/number_types.h"
+#include "formats/decoder.h"
+#include "formats/ggml_blocks.h"
+#include "formats/integer.h"
+#include "formats/nf4.h"
+
+namespace beryl::formats {
+namespace {
+
+constexpr std::string_view kDamaged =
+    "the checkpoint is damaged or its producer left the scale uninitialised; download it again, or report it "
+    "to "
+    "its publisher";
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// The range of `count` elements of whole bytes from element `first` on.
+ElementRange slice(const ElementRange& whole, int64_t first, int64_t count) {
+  const auto bytes = static_cast<uint64_t>(dtype_bits(whole.dtype) / 8);
+  const ElementRange part{.dtype = whole.dtype,
+                          .range = {.file = whole.range.file,
+                                    .offset = whole.range.offset + static_cast<uint64_t>(first) * bytes,
+                                    .bytes = static_cast<uint64_t>(count) * bytes}};
+  BERYL_CHECK(first >= 0 && part.range.offset + part.range.bytes <= whole.range.offset + whole.range.bytes);
+  return part;
+}
+
+std::vector<int32_t> read_words(const ElementRange& elements) {
+  std::vector<int32_t> words(elements.range.bytes / sizeof(int32_t));
+  elements.range.file->read(elements.range.offset, std::as_writable_bytes(std::span(words)));
+  return words;
+}
+
+// What a number of a scale tensor stands for.
+std::vector<float> read_numbers(const ElementRange& elements, ScaleKind kind) {
+  if (dtype_bits(elements.dtype) != 8) return read_floats(elements);
+  std::vector<std::byte> bytes(elements.range.bytes);
+  elements.range.file->read(elements.range.offset, bytes);
+  std::vector<float> values(bytes.size());
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const auto code = static_cast<uint8_t>(bytes[i]);
+    values[i] = kind == ScaleKind::kE8m0   ? e8m0_to_float(code)
+                : kind == ScaleKind::kE4m3 ? e4m3_to_float(code)
+                                           : static_cast<float>(code);
+  }
+  return values;
+}
+
+// The group of each input, or nothing when it is k / group size.
+std::vector<int32_t> read_group_index(const ElementRange& elements, int64_t groups, int64_t group_size) {
+  std::vector<int32_t> index = read_words(elements);
+  if (std::all_of(index.begin(), index.end(), [](int32_t group) { return group == -1; })) return {};
+  std::vector<int64_t> members(static_cast<size_t>(groups));
+  bool is_trivial = true;
+  for (size_t k = 0; k < index.size(); ++k) {
+    if (index[k] < 0 || index[k] >= groups) {
+      throw Error(ErrorCode::kInvalidInput,
+                  fmt::format("group index {} of input {} is outside 0 ... {}", index[k], k, groups - 1));
+    }
+    ++members[static_cast<size_t>(index[k])];
+    is_trivial &= index[k] == static_cast<int64_t>(k) / group_size;
+  }
+  const auto cols = static_cast<int64_t>(index.size());
+  for (int64_t group = 0; group < groups; ++group) {
+    const int64_t expected = std::min(group_size, cols - group * group_size);
+    if (members[static_cast<size_t>(group)] == expected) continue;
+    throw Error(ErrorCode::kInvalidInput, fmt::format("group {} has {} inputs, expected {}", group,
+                                                      members[static_cast<size_t>(group)], expected));
+  }
+  return is_trivial ? std::vector<int32_t>() : index;
+}
+
+float read_global_scale(const QuantMatrix& matrix) {
+  const float global = read_floats(*matrix.global_scale).at(0);
+  if (!std::isfinite(global) || global <= 0) {
+    throw Error(ErrorCode::kInvalidInput,
+                fmt::format("global scale is {}, expected a finite positive number", global),
+                std::string(kDamaged));
+  }
+  // A divisor is near 2688 / the largest weight, a factor near its inverse. Exactly 1 is what a producer
+  // writes for a tensor of zeros.
+  if (matrix.global_scale_divides ? global < 1 : global > 1) {
+    throw Error(
+        ErrorCode::kInvalidInput,
+        fmt::format("global scale is {}, which is {} 1: it is stored the wrong way round", global,
+                    matrix.global_scale_divides ? "below" : "above"),
+        "the checkpoint was converted without taking the reciprocal of its global scales; get it from "
+        "another source, or report it to its publisher");
+  }
+  return global;
+}
+
+void check_nf4_table(const QuantMatrix& matrix) {
+  if (!matrix.nf4_table) return;
+  const std::vector<float> table = read_floats(*matrix.nf4_table);
+  if (std::equal(table.begin(), table.end(), kNf4Values.begin(), kNf4Values.end())) return;
+  throw Error(ErrorCode::kUnsupported, "the table of code values is not that of NF4");
+}
+
+}  // namespace
+
+RowReader::RowReader(const QuantMatrix& matrix) : matrix_(matrix), scheme_(scheme_of(matrix)) {
+  if (scheme_.group > 0) groups_ = ceil_div(matrix.cols, scheme_.group);
+  if (scheme_.outer_group > 0) outer_groups_ = ceil_div(matrix.cols, scheme_.outer_group);
+  if (matrix.global_scale) global_scale_ = read_global_scale(matrix);
+  if (matrix.group_index) {
+    const int64_t group_size = scheme_.group > 0 ? scheme_.group : matrix.cols;
+    group_index_ = read_group_index(*matrix.group_index, std::max<int64_t>(1, groups_), group_size);
+  }
+  check_nf4_table(matrix);
+  if (matrix.nested_scales) {
+    nested_map_ = read_floats(matrix.nested_scales->map);
+    nested_scales_ = read_floats(matrix.nested_scales->scales);
+  }
+}
+
+int64_t RowReader::code_row_bytes() const {
+  const int bits = code_bits(scheme_.codes);
+  if (bits == 4) return ceil_div(matrix_.cols, 2);
+  return matrix_.cols * std::max(1, bits / 8);
+}
+
+void RowReader::read(int64_t first_row, int64_t count, RowParts& out) {
+  BERYL_CHECK(first_row >= 0 && count >= 0 && first_row + count <= matrix_.rows);
+  out.rows = count;
+  const auto groups = static_cast<size_t>(count * groups_);
+  const auto outer_groups = static_cast<size_t>(count * outer_groups_);
+  out.codes.resize(static_cast<size_t>(count * code_row_bytes()));
+  out.scales.resize(scheme_.scale == ScaleKind::kNone ? 0 : groups);
+  out.zeros.resize(scheme_.has_zeros ? groups : 0);
+  out.minimums.resize(scheme_.minimum == ScaleKind::kNone ? 0 : groups);
+  out.outer_scales.resize(scheme_.outer == ScaleKind::kNone ? 0 : outer_groups);
+  out.outer_minimums.resize(scheme_.has_outer_minimum ? outer_groups : 0);
+  if (is_block_format(matrix_.format)) {
+    read_blocks(first_row, count, out);
+  } else {
+    read_codes(first_row, count, out.codes);
+    if (matrix_.scales) {
+      std::vector<float>& to = scheme_.scale == ScaleKind::kNone ? out.outer_scales : out.scales;
+      read_tiles(*matrix_.scales, first_row, count, to);
+    }
+    if (matrix_.minimums) read_tiles(*matrix_.minimums, first_row, count, out.minimums);
+    if (matrix_.zeros) read_zeros(*matrix_.zeros, first_row, count, out.zeros);
+    if (matrix_.global_scale) std::fill(out.outer_scales.begin(), out.outer_scales.end(), global_scale_);
+  }
+  check(first_row, out);
+}
+
+// ---- Codes ----
+
+void RowReader::read_codes(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
+  switch (matrix_.code_order) {
+    case CodeOrder::kRows:
+      return read_code_rows(first_row, count, out);
+    case CodeOrder::kRowsHighFirst:
+      return read_high_first(first_row, count, out);
+    case CodeOrder::kInputWords:
+      return read_input_words(first_row, count, out);
+    case CodeOrder::kOutputWords:
+      return read_output_words(first_row, count, out);
+  }
+}
+
+void RowReader::read_code_rows(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
+  const FileRange& range = matrix_.codes.range;
+  const int64_t stride = static_cast<int64_t>(range.bytes) / matrix_.rows;
+  const int64_t row_bytes = code_row_bytes();
+  const int bits = code_bits(scheme_.codes);
+  const bool is_stream = bits == 5 || bits == 6;
+  const uint64_t offset = range.offset + static_cast<uint64_t>(first_row * stride);
+  if (stride == row_bytes && !is_stream) {
+    range.file->read(offset, out);
+  } else {
+    staging_.resize(static_cast<size_t>(count * stride));
+    range.file->read(offset, staging_);
+    for (int64_t row = 0; row < count; ++row) {
+      const auto from =
+          std::span(staging_).subspan(static_cast<size_t>(row * stride), static_cast<size_t>(stride));
+      std::byte* to = out.data() + row * row_bytes;
+      if (!is_stream) {
+        std::memcpy(to, from.data(), static_cast<size_t>(row_bytes));
+        continue;
+      }
+      for (int64_t k = 0; k < matrix_.cols; ++k) to[k] = static_cast<std::byte>(bit_field(from, k, bits));
+    }
+  }
+  // Packed words hold signed bytes with 128 added.
+  if (scheme_.codes == CodeKind::kI8 && matrix_.codes.dtype == DType::kI32) {
+    for (std::byte& code : out) code ^= std::byte{0x80};
+  }
+}
+
+void RowReader::read_high_first(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
+  const FileRange& range = matrix_.codes.range;
+  const int64_t first_code = first_row * matrix_.cols;
+  const int64_t first_byte = first_code / 2;
+  staging_.resize(static_cast<size_t>(ceil_div(first_code + count * matrix_.cols, 2) - first_byte));
+  range.file->read(range.offset + static_cast<uint64_t>(first_byte), staging_);
+  if (matrix_.cols % 2 == 0) {
+    for (size_t i = 0; i < out.size(); ++i) out[i] = staging_[i] >> 4 | staging_[i] << 4;
+    return;
+  }
+  std::fill(out.begin(), out.end(), std::byte{0});
+  for (int64_t row = 0; row < count; ++row) {
+    for (int64_t k = 0; k < matrix_.cols; ++k) {
+      const int64_t code = first_code % 2 + row * matrix_.cols + k;
+      const std::byte pair = staging_[static_cast<size_t>(code / 2)];
+      const std::byte value = code % 2 == 0 ? pair >> 4 : pair & std::byte{15};
+      out[static_cast<size_t>(row * code_row_bytes() + k / 2)] |= k % 2 == 0 ? value : value << 4;
+    }
+  }
+}
+
+void RowReader::read_input_words(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
+  const int64_t row_bytes = code_row_bytes();
+  for (int64_t word = 0; word * 4 < row_bytes; ++word) {
+    const std::vector<int32_t> words =
+        read_words(slice(matrix_.codes, word * matrix_.rows + first_row, count));
+    const auto bytes = static_cast<size_t>(std::min<int64_t>(4, row_bytes - word * 4));
+    for (int64_t row = 0; row < count; ++row) {
+      std::memcpy(out.data() + row * row_bytes + word * 4, &words[static_cast<size_t>(row)], bytes);
+    }
+  }
+}
+
+void RowReader::read_output_words(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
+  std::fill(out.begin(), out.end(), std::byte{0});
+  const int64_t row_bytes = code_row_bytes();
+  const int64_t words_per_input = matrix_.rows / 8;
+  const int64_t first_word = first_row / 8;
+  const int64_t word_count = ceil_div(first_row + count, 8) - first_word;
+  for (int64_t k = 0; k < matrix_.cols; ++k) {
+    const std::vector<int32_t> words =
+        read_words(slice(matrix_.codes, k * words_per_input + first_word, word_count));
+    for (int64_t row = 0; row < count; ++row) {
+      const int64_t output = first_row + row;
+      const auto word = static_cast<uint32_t>(words[static_cast<size_t>(output / 8 - first_word)]);
+      const uint32_t code = word >> (4 * kAwqNibble[output % 8]) & 15U;
+      out[static_cast<size_t>(row * row_bytes + k / 2)] |= static_cast<std::byte>(code << (k % 2 * 4));
+    }
+  }
+}
+
+void RowReader::read_blocks(int64_t first_row, int64_t count, RowParts& out) {
+  const DTypeBlock block = dtype_block(matrix_.codes.dtype);
+  const int64_t blocks = matrix_.cols / block.elements;
+  const FileRange& range = matrix_.codes.range;
+  staging_.resize(static_cast<size_t>(count * blocks * block.bytes));
+  range.file->read(range.offset + static_cast<uint64_t>(first_row * blocks * block.bytes), staging_);
+  const int64_t groups = block.elements / scheme_.group;
+  const int64_t code_bytes = code_row_bytes() / blocks;
+  for (int64_t i = 0; i < count * blocks; ++i) {
+    split_block(
+        matrix_.format,
+        std::span(staging_).subspan(static_cast<size_t>(i * block.bytes), static_cast<size_t>(block.bytes)),
+        {.codes = out.codes.data() + i * code_bytes,
+         .scales = out.scales.data() + i * groups,
+         .minimums = out.minimums.data() + (out.minimums.empty() ? 0 : i * groups),
+         .outer_scale = out.outer_scales.data() + (out.outer_scales.empty() ? 0 : i),
+         .outer_minimum = out.outer_minimums.data() + (out.outer_minimums.empty() ? 0 : i)});
+  }
+}
+
+// ---- Scales ----
+
+void RowReader::read_tiles(const TileValues& tiles, int64_t first_row, int64_t count,
+                           std::vector<float>& out) {
+  if (tiles.order == TileOrder::kFlat) return read_flat_tiles(tiles, first_row, count, out);
+  const auto across = static_cast<int64_t>(out.size()) / std::max<int64_t>(1, count);
+  const int64_t first = (tiles.first_row + first_row) / tiles.tile_rows;
+  const int64_t down = ceil_div(tiles.first_row + first_row + count, tiles.tile_rows) - first;
+  const auto row_of = [&](int64_t row) {
+    return (tiles.first_row + first_row + row) / tiles.tile_rows - first;
+  };
+  if (tiles.order == TileOrder::kRows) {
+    const std::vector<float> grid =
+        read_numbers(slice(tiles.values, first * across, down * across), scheme_.scale);
+    for (int64_t row = 0; row < count; ++row) {
+      std::copy_n(grid.begin() + row_of(row) * across, across, out.begin() + row * across);
+    }
+    return;
+  }
+  const int64_t all_rows = tiles.values.count() / across;
+  for (int64_t column = 0; column < across; ++column) {
+    const std::vector<float> grid =
+        read_numbers(slice(tiles.values, column * all_rows + first, down), scheme_.scale);
+    for (int64_t row = 0; row < count; ++row) {
+      out[static_cast<size_t>(row * across + column)] = grid[static_cast<size_t>(row_of(row))];
+    }
+  }
+}
+
+void RowReader::read_flat_tiles(const TileValues& tiles, int64_t first_row, int64_t count,
+                                std::vector<float>& out) {
+  const int64_t begin = (tiles.first_row + first_row) * matrix_.cols;
+  const int64_t first = begin / tiles.tile_cols;
+  const int64_t last = (begin + count * matrix_.cols - 1) / tiles.tile_cols;
+  std::vector<float> scales = read_numbers(slice(tiles.values, first, last - first + 1), ScaleKind::kU8);
+  if (matrix_.nested_scales) {
+    const NestedScales& nested = *matrix_.nested_scales;
+    for (size_t i = 0; i < scales.size(); ++i) {
+      const auto block = static_cast<size_t>((first + static_cast<int64_t>(i)) / nested.block);
+      const float product = nested_map_[static_cast<size_t>(scales[i])] * nested_scales_[block];
+      scales[i] = product + nested.offset;
+    }
+  }
+  for (int64_t i = 0; i < count * groups_; ++i) {
+    const int64_t element = begin + i / groups_ * matrix_.cols + i % groups_ * scheme_.group;
+    out[static_cast<size_t>(i)] = scales[static_cast<size_t>(element / tiles.tile_cols - first)];
+  }
+}
+
+void RowReader::read_zeros(const ZeroPoints& zeros, int64_t first_row, int64_t count,
+                           std::vector<float>& out) {
+  const int bits = code_bits(scheme_.codes);
+  const int64_t per_word = 32 / bits;
+  const uint32_t mask = (1U << bits) - 1;
+  const int64_t first = zeros.first_row + first_row;
+  const int64_t first_word = first / per_word;
+  const int64_t word_count = ceil_div(first + count, per_word) - first_word;
+  const bool is_down = zeros.order == ZeroPoints::Order::kDownRows;
+  // By words of successive rows, [words, groups] or [groups, words].
+  std::vector<int32_t> words;
+  const int64_t words_down = zeros.words.count() / groups_;
+  if (is_down) {
+    words = read_words(slice(zeros.words, first_word * groups_, word_count * groups_));
+  } else {
+    for (int64_t group = 0; group < groups_; ++group) {
+      const auto part = read_words(slice(zeros.words, group * words_down + first_word, word_count));
+      words.insert(words.end(), part.begin(), part.end());
+    }
+  }
+  for (int64_t row = 0; row < count; ++row) {
+    const int64_t word = (first + row) / per_word - first_word;
+    const int64_t place = (first + row) % per_word;
+    const int64_t nibble = zeros.order == ZeroPoints::Order::kAwqInterleaved ? kAwqNibble[place] : place;
+    for (int64_t group = 0; group < groups_; ++group) {
+      const auto bits_of_word = static_cast<uint32_t>(
+          words[static_cast<size_t>(is_down ? word * groups_ + group : group * word_count + word)]);
+      const int64_t zero = static_cast<int64_t>(bits_of_word >> (nibble * bits) & mask) + zeros.added;
+      if (zero > static_cast<int64_t>(mask)) {
+        throw Error(ErrorCode::kInvalidInput,
+                    fmt::format("zero point of row {} group {} is stored as {}, which readers of this format "
+                                "take for {} or for 0",
+                                first_row + row, group, mask, zero),
+                    "quantise the model again in format gptq_v2, or symmetrically");
+      }
+      out[static_cast<size_t>(row * groups_ + group)] = static_cast<float>(zero);
+    }
+  }
+}
+
+// ---- Checks ----
+
+void RowReader::check(int64_t first_row, const RowParts& parts) const {
+  const bool may_be_negative = matrix_.may_have_negative_scales || is_block_format(matrix_.format);
+  const auto check_all = [&](const std::vector<float>& values, std::string_view what, bool may_be_less) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (std::isfinite(values[i]) && (may_be_less || values[i] >= 0)) continue;
+      const auto per_row = static_cast<int64_t>(values.size()) / parts.rows;
+      throw Error(ErrorCode::kInvalidInput,
+                  fmt::format("{} of row {}{} is {}, expected a finite number{}", what,
+                              first_row + static_cast<int64_t>(i) / per_row,
+                              per_row > 1 ? fmt::format(" group {}", static_cast<int64_t>(i) % per_row) : "",
+                              values[i], may_be_less ? "" : " that is not negative"),
+                  std::string(kDamaged));
+    }
+  };
+  check_all(parts.scales, "weight scale", may_be_negative);
+  check_all(parts.outer_scales, "weight scale", may_be_negative);
+  check_all(parts.minimums, "weight minimum", true);
+  check_all(parts.outer_minimums, "weight minimum", true);
+}
+
+}  // namespace beryl::formats

@@ -1,0 +1,76 @@
+// Takes rows of a published matrix apart into codes, scales and zero points, whatever their order in the
+// file. Decoders and packers both start here, so a way of laying numbers out is understood in one place.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "formats/quant_matrix.h"
+#include "formats/scheme.h"
+
+namespace beryl::formats {
+
+// Parts of `rows` successive rows. What the scheme does not have is empty.
+struct RowParts {
+  int64_t rows = 0;
+  // [rows, code_row_bytes]: elements as in the file when they are wider than a byte; one byte a code of 5, 6
+  // or 8 bits; of 4 bits two a byte, the first in the low half.
+  std::vector<std::byte> codes;
+  std::vector<float> scales;          // [rows, groups]
+  std::vector<float> zeros;           // [rows, groups]
+  std::vector<float> minimums;        // [rows, groups]
+  std::vector<float> outer_scales;    // [rows, outer groups]
+  std::vector<float> outer_minimums;  // [rows, outer groups]
+};
+
+// Borrows the matrix. One reader serves one thread.
+class RowReader {
+ public:
+  // Reads what belongs to the whole matrix. Errors: kIo; kInvalidInput for a global scale that is not a
+  // positive finite number or stands on the wrong side of 1, for a group index that is not a grouping, for
+  // tables that are not the format's.
+  explicit RowReader(const QuantMatrix& matrix);
+
+  const Scheme& scheme() const { return scheme_; }
+  int64_t groups() const { return groups_; }              // of a row
+  int64_t outer_groups() const { return outer_groups_; }  // of a row
+  int64_t code_row_bytes() const;                         // of RowParts
+  // The group of each input, [cols]; empty when it is k / group.
+  std::span<const int32_t> group_index() const { return group_index_; }
+  std::vector<int32_t> take_group_index() { return std::move(group_index_); }
+
+  // Errors: kIo; kInvalidInput for a scale that is not finite, or negative where that is a fault, and for a
+  // zero point outside its range; with the row.
+  void read(int64_t first_row, int64_t count, RowParts& out);
+
+  // Whether an outer scale divides the scales instead of multiplying them. RowParts::outer_scales then hold
+  // the divisors.
+  bool outer_divides() const { return matrix_.global_scale_divides; }
+
+ private:
+  void read_codes(int64_t first_row, int64_t count, std::vector<std::byte>& out);
+  void read_code_rows(int64_t first_row, int64_t count, std::vector<std::byte>& out);
+  void read_high_first(int64_t first_row, int64_t count, std::vector<std::byte>& out);
+  void read_input_words(int64_t first_row, int64_t count, std::vector<std::byte>& out);
+  void read_output_words(int64_t first_row, int64_t count, std::vector<std::byte>& out);
+  void read_blocks(int64_t first_row, int64_t count, RowParts& out);
+  void read_tiles(const TileValues& tiles, int64_t first_row, int64_t count, std::vector<float>& out);
+  void read_flat_tiles(const TileValues& tiles, int64_t first_row, int64_t count, std::vector<float>& out);
+  void read_zeros(const ZeroPoints& zeros, int64_t first_row, int64_t count, std::vector<float>& out);
+  void check(int64_t first_row, const RowParts& parts) const;
+
+  const QuantMatrix& matrix_;
+  Scheme scheme_;
+  int64_t groups_ = 0;
+  int64_t outer_groups_ = 0;
+  float global_scale_ = 1;
+  std::vector<int32_t> group_index_;
+  std::vector<float> nested_map_;     // [256]
+  std::vector<float> nested_scales_;  // one a block
+  std::vector<std::byte> staging_;
+};
+
+}  // namespace beryl::formats
