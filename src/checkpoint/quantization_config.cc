@@ -22,8 +22,7 @@ std::string_view class_of(Part part) {
 std::vector<std::string> names_of(const Role& role, std::string_view module) {
   Role listed = role;
   // All experts in one tensor are no module; the lists speak of single experts.
-  if (role.part == Part::kFusedExpertsGateUp) listed = {Part::kExpertGate, role.layer, 0};
-  if (role.part == Part::kFusedExpertsDown) listed = {Part::kExpertDown, role.layer, 0};
+  if (const auto part = part_of_one_expert(role.part)) listed = {*part, role.layer, 0};
   return {std::string(module), "model.language_model." + role_name(listed), "model." + role_name(listed),
           role_name(listed)};
 }
@@ -102,6 +101,8 @@ bool QuantizationConfig::expects_quantised(const Role& role, std::string_view mo
     case Part::kExpertUp:
     case Part::kExpertDown:
     case Part::kFusedExpertsGateUp:
+    case Part::kFusedExpertsGate:
+    case Part::kFusedExpertsUp:
     case Part::kFusedExpertsDown:
       return find_scheme(role, module) != nullptr;
     default:

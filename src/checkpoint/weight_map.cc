@@ -143,8 +143,7 @@ class WeightMapBuilder {
   // Fused experts stand for the weights of all experts of their layer.
   const ExpectedWeight* find_expected(const Role& role) const {
     Role single = role;
-    if (role.part == Part::kFusedExpertsGateUp) single = {Part::kExpertGate, role.layer, 0};
-    if (role.part == Part::kFusedExpertsDown) single = {Part::kExpertDown, role.layer, 0};
+    if (const auto part = part_of_one_expert(role.part)) single = {*part, role.layer, 0};
     const auto position = expected_.find(single);
     return position == expected_.end() ? nullptr : &position->second;
   }
@@ -152,12 +151,8 @@ class WeightMapBuilder {
   ModuleShape shape_of(const Role& role, const ExpectedWeight& expected) const {
     ModuleShape shape = {
         .experts = 0, .rows = expected.rows, .cols = expected.cols, .is_vector = expected.is_vector};
-    if (role.part == Part::kFusedExpertsGateUp) {
-      shape.experts = config_.expert_count;
-      shape.rows *= 2;  // gate rows, then up rows
-    } else if (role.part == Part::kFusedExpertsDown) {
-      shape.experts = config_.expert_count;
-    }
+    if (part_of_one_expert(role.part)) shape.experts = config_.expert_count;
+    if (role.part == Part::kFusedExpertsGateUp) shape.rows *= 2;  // gate rows, then up rows
     return shape;
   }
 
@@ -207,14 +202,15 @@ class WeightMapBuilder {
                               position->second.module, module.name),
                   "the checkpoint mixes two layouts; download it again");
     };
-    if (module.role.part != Part::kFusedExpertsGateUp && module.role.part != Part::kFusedExpertsDown) {
+    const std::optional<Part> part = part_of_one_expert(module.role.part);
+    if (!part) {
       add(module.role, matrices.front());
       return;
     }
     for (int32_t expert = 0; expert < config_.expert_count; ++expert) {
       const formats::QuantMatrix& matrix = matrices[static_cast<size_t>(expert)];
-      if (module.role.part == Part::kFusedExpertsDown) {
-        add({Part::kExpertDown, module.role.layer, expert}, matrix);
+      if (module.role.part != Part::kFusedExpertsGateUp) {
+        add({*part, module.role.layer, expert}, matrix);
       } else {
         const auto [gate, up] = formats::split_rows(matrix);
         add({Part::kExpertGate, module.role.layer, expert}, gate);

@@ -37,6 +37,8 @@ std::pair<int, std::string_view> class_of(Part part) {
     case Part::kExpertUp:
     case Part::kExpertDown:
     case Part::kFusedExpertsGateUp:
+    case Part::kFusedExpertsGate:
+    case Part::kFusedExpertsUp:
     case Part::kFusedExpertsDown:
       return {6, "experts"};
     case Part::kHead:

@@ -3,8 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "checkpoint/dialects/auto_round.h"
+#include "checkpoint/dialects/awq.h"
+#include "checkpoint/dialects/bitsandbytes.h"
 #include "checkpoint/dialects/compressed_tensors.h"
 #include "checkpoint/dialects/dialect.h"
+#include "checkpoint/dialects/gptq.h"
+#include "checkpoint/dialects/mlx.h"
 #include "checkpoint/dialects/plain.h"
 
 namespace beryl::checkpoint {
@@ -12,9 +17,15 @@ namespace beryl::checkpoint {
 namespace {
 
 const CompressedTensorsDialect kCompressedTensors;
+const GptqDialect kGptq;
+const AwqDialect kAwq;
+const AutoRoundDialect kAutoRound;
+const BitsAndBytesDialect kBitsAndBytes;
+const MlxDialect kMlx;
 const PlainDialect kPlain;
 
-constexpr std::array<const Dialect*, 2> kDialects = {&kCompressedTensors, &kPlain};
+constexpr std::array<const Dialect*, 7> kDialects = {&kCompressedTensors, &kGptq, &kAwq,  &kAutoRound,
+                                                     &kBitsAndBytes,      &kMlx,  &kPlain};
 
 }  // namespace
 
