@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "checkpoint/dialects/dialect.h"
+#include "checkpoint/config_fields.h"
 #include "checkpoint/limits.h"
 
 namespace beryl::checkpoint {
@@ -16,16 +16,30 @@ nlohmann::json read_config(const std::filesystem::path& directory) {
   return parse_json(read_text_file(path, kConfigBytesMax), path.filename().string());
 }
 
-// ModelOpt's older exports announce themselves in a file of their own only.
+// ModelOpt's older exports describe themselves in a file of their own only. It reads like the section of
+// config.json, but for the place and the name of the method.
+QuantizationConfig read_modelopt_file(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  const nlohmann::json file = parse_json(read_text_file(path, kConfigBytesMax), name);
+  const ConfigFields fields(file, name);
+  const nlohmann::json* section = fields.find("quantization");
+  if (section == nullptr || !section->is_object()) fields.fail("quantization", "an object");
+  const nlohmann::json* producer = fields.find("producer");
+  const std::string method =
+      producer == nullptr
+          ? "modelopt"
+          : ConfigFields(*producer, name + ": producer").find_string("name").value_or("modelopt");
+  nlohmann::json config = {{"quantization_config", *section}};
+  config["quantization_config"]["quant_method"] = method;
+  return parse_quantization_config(config, name);
+}
+
 QuantizationConfig read_quantization(const std::filesystem::path& directory, const nlohmann::json& config) {
   QuantizationConfig quantization = parse_quantization_config(config, "config.json");
+  const std::filesystem::path path = directory / "hf_quant_config.json";
   std::error_code ignored;
-  if (!quantization.is_present() && std::filesystem::exists(directory / "hf_quant_config.json", ignored)) {
-    throw Error(ErrorCode::kUnsupported,
-                "hf_quant_config.json: quantisation method 'modelopt' is not supported yet",
-                "supported: " + supported_quantisations());
-  }
-  return quantization;
+  if (quantization.is_present() || !std::filesystem::exists(path, ignored)) return quantization;
+  return read_modelopt_file(path);
 }
 
 }  // namespace

@@ -3,13 +3,17 @@
 #include <algorithm>
 #include <array>
 
+#include "checkpoint/dialects/auto_fp8.h"
 #include "checkpoint/dialects/auto_round.h"
 #include "checkpoint/dialects/awq.h"
 #include "checkpoint/dialects/bitsandbytes.h"
 #include "checkpoint/dialects/compressed_tensors.h"
 #include "checkpoint/dialects/dialect.h"
+#include "checkpoint/dialects/fine_grained_fp8.h"
+#include "checkpoint/dialects/fused_fp8.h"
 #include "checkpoint/dialects/gptq.h"
 #include "checkpoint/dialects/mlx.h"
+#include "checkpoint/dialects/modelopt.h"
 #include "checkpoint/dialects/plain.h"
 
 namespace beryl::checkpoint {
@@ -17,6 +21,10 @@ namespace beryl::checkpoint {
 namespace {
 
 const CompressedTensorsDialect kCompressedTensors;
+const ModelOptDialect kModelOpt;
+const FineGrainedFp8Dialect kFineGrainedFp8;
+const AutoFp8Dialect kAutoFp8;
+const FusedFp8Dialect kFusedFp8;
 const GptqDialect kGptq;
 const AwqDialect kAwq;
 const AutoRoundDialect kAutoRound;
@@ -24,8 +32,9 @@ const BitsAndBytesDialect kBitsAndBytes;
 const MlxDialect kMlx;
 const PlainDialect kPlain;
 
-constexpr std::array<const Dialect*, 7> kDialects = {&kCompressedTensors, &kGptq, &kAwq,  &kAutoRound,
-                                                     &kBitsAndBytes,      &kMlx,  &kPlain};
+constexpr std::array<const Dialect*, 11> kDialects = {
+    &kCompressedTensors, &kModelOpt, &kFineGrainedFp8, &kAutoFp8, &kFusedFp8, &kGptq, &kAwq, &kAutoRound,
+    &kBitsAndBytes,      &kMlx,      &kPlain};
 
 }  // namespace
 
