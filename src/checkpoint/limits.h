@@ -19,6 +19,19 @@ struct SafetensorsLimits {
 // The cap of the format itself; files beyond it are invalid for every reader.
 inline constexpr uint64_t kHeaderBytesHardMax = 100'000'000;
 
+struct GgufLimits {
+  // The tokenizer of the published models takes 15.5 MB of header, the rest 100 kB.
+  uint64_t header_bytes_max = 64ULL << 20;
+  // Published files have 720 tensors at most, and 60 keys.
+  uint64_t tensors_max = 65'536;
+  uint64_t keys_max = 4'096;
+  // Of one array; Google's vocabulary has 514,906 merges.
+  uint64_t array_elements_max = 1ULL << 22;
+};
+
+// A model in parts; the largest published ones have ten.
+inline constexpr size_t kGgufPartsMax = 256;
+
 // Published names stay below 130 bytes; every message that names a tensor should fit on a screen.
 inline constexpr size_t kTensorNameBytesMax = 512;
 
@@ -38,5 +51,14 @@ inline constexpr uint64_t kIndexBytesMax = 32ULL << 20;
 
 // config.json and its relatives; the largest published ones (skip lists with every module) have about 300 kB.
 inline constexpr uint64_t kConfigBytesMax = 1ULL << 20;
+
+// Dimensions of a network: far above every published size, and small enough that products of a few of them
+// fit in 63 bits.
+inline constexpr int64_t kLayersMax = 1'024;
+inline constexpr int64_t kWidthMax = 1 << 20;
+inline constexpr int64_t kVocabularyMax = 1 << 24;
+inline constexpr int64_t kExpertsMax = 65'536;
+inline constexpr int64_t kHeadDimMax = 4'096;
+inline constexpr int64_t kPositionsMax = 1 << 28;
 
 }  // namespace beryl::checkpoint

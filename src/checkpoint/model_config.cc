@@ -8,19 +8,12 @@
 
 #include "base/error.h"
 #include "checkpoint/config_fields.h"
+#include "checkpoint/limits.h"
 
 namespace beryl::checkpoint {
 namespace {
 
 using nlohmann::json;
-
-// Far above every published size, and small enough that products of a few of them fit in 63 bits.
-constexpr int64_t kLayersMax = 1'024;
-constexpr int64_t kWidthMax = 1 << 20;
-constexpr int64_t kVocabularyMax = 1 << 24;
-constexpr int64_t kExpertsMax = 65'536;
-constexpr int64_t kHeadDimMax = 4'096;
-constexpr int64_t kPositionsMax = 1 << 28;
 
 constexpr std::array<std::string_view, 4> kModelTypes = {"gemma4", "gemma4_unified", "gemma4_text",
                                                          "gemma4_unified_text"};
