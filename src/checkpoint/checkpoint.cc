@@ -2,6 +2,7 @@
 
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -45,16 +46,26 @@ QuantizationConfig read_quantization(const std::filesystem::path& directory, con
 }  // namespace
 
 Checkpoint::Checkpoint(const std::filesystem::path& directory, const nlohmann::json& config)
-    : directory_(directory),
+    : path_(directory),
       config_(parse_model_config(config, "config.json")),
       quantization_(read_quantization(directory, config)),
       generation_(load_generation_config(directory, config_.vocabulary_size)),
       shards_(directory),
       weights_(make_weight_map(shards_.tensors(), config_, quantization_)) {}
 
-Checkpoint Checkpoint::open(const std::filesystem::path& directory) {
-  return with_context("model '" + directory.string() + "'",
-                      [&] { return Checkpoint(directory, read_config(directory)); });
+Checkpoint::Checkpoint(const std::filesystem::path& path, GgufModel model)
+    : path_(path),
+      gguf_(std::move(model.metadata)),
+      config_(std::move(model.config)),
+      generation_(std::move(model.generation)),
+      shards_(std::move(model.shards)),
+      weights_(make_weight_map(shards_.tensors(), config_, quantization_)) {}
+
+Checkpoint Checkpoint::open(const std::filesystem::path& path) {
+  return with_context("model '" + path.string() + "'", [&] {
+    if (const auto choice = find_gguf_file(path)) return Checkpoint(path, open_gguf(*choice));
+    return Checkpoint(path, read_config(path));
+  });
 }
 
 }  // namespace beryl::checkpoint

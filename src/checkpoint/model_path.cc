@@ -138,22 +138,17 @@ std::vector<std::string> near_ids(const ModelId& id, const std::vector<std::stri
 }
 
 [[noreturn]] void refuse_file(const fs::path& path) {
-  const std::string name = path.filename().string();
-  if (name.ends_with(".gguf")) {
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("'{}' is a GGUF file, which is not supported yet", path.string()),
-                "give the directory of a checkpoint in safetensors files");
-  }
   const fs::path parent = path.has_parent_path() ? path.parent_path() : ".";
   throw Error(ErrorCode::kInvalidInput,
-              fmt::format("'{}' is a file, expected the directory of a model", path.string()),
+              fmt::format("'{}' is a file, expected the directory of a model, or a GGUF file", path.string()),
               fmt::format("give the directory that holds it: '{}'", parent.string()));
 }
 
 [[noreturn]] void refuse_absent_directory(const fs::path& path) {
-  throw Error(ErrorCode::kNotFound, fmt::format("there is no directory {}", quote(path.string())),
-              suggestion_text(near_directories(path),
-                              "give a directory with safetensors files, or ORG/NAME of a cached model"));
+  throw Error(
+      ErrorCode::kNotFound, fmt::format("there is no directory {}", quote(path.string())),
+      suggestion_text(near_directories(path),
+                      "give a directory with safetensors files, a GGUF file, or ORG/NAME of a cached model"));
 }
 
 // What was written as a path can only be meant as one. A revision may have slashes of its own.
@@ -213,7 +208,7 @@ ModelPath resolve_in_cache(const ModelId& id, const fs::path& entry) {
                 fmt::format("the cache holds no files of {}: no '{}'", model, snapshot.string()),
                 "the download is incomplete: download the model again");
   }
-  return {.directory = snapshot, .name = id.text(), .commit = commit};
+  return {.path = snapshot, .name = id.text(), .commit = commit};
 }
 
 }  // namespace
@@ -243,14 +238,15 @@ ModelPath resolve_model_path(std::string_view model, const CacheEnvironment& env
   if (model.empty() || model.find('\0') != std::string_view::npos) {
     throw Error(ErrorCode::kInvalidInput,
                 fmt::format("the model {} is neither a directory nor an id", quote(model)),
-                "give a directory with safetensors files, or ORG/NAME of a cached model");
+                "give a directory with safetensors files, a GGUF file, or ORG/NAME of a cached model");
   }
   const fs::path path(model);
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
-  if (fs::is_directory(status)) {
-    const fs::path normal = fs::weakly_canonical(path, ignored);
-    return {.directory = path, .name = normal.filename().string(), .commit = {}};
+  if (fs::is_directory(status) || (fs::is_regular_file(status) && path.extension() == ".gguf")) {
+    // A file of the cache is a link whose target has a name without meaning.
+    const fs::path normal = fs::is_directory(status) ? fs::weakly_canonical(path, ignored) : path;
+    return {.path = path, .name = normal.filename().string(), .commit = {}};
   }
   if (fs::exists(status)) refuse_file(path);
   if (is_spelt_as_path(model)) refuse_absent_directory(path);

@@ -71,7 +71,7 @@ class ModelPathTest : public ::testing::Test {
 
 TEST_F(ModelPathTest, ADirectoryIsItself) {
   const ModelPath path = resolve(models("demo").string());
-  EXPECT_EQ(path.directory, models("demo"));
+  EXPECT_EQ(path.path, models("demo"));
   EXPECT_EQ(path.name, "demo");
   EXPECT_EQ(path.commit, "");
   EXPECT_EQ(resolve(models("demo").string() + "/").name, "demo");
@@ -80,12 +80,12 @@ TEST_F(ModelPathTest, ADirectoryIsItself) {
 
 TEST_F(ModelPathTest, ALinkToADirectoryIsADirectory) {
   fs::create_directory_symlink(models("demo"), models("link"));
-  EXPECT_EQ(resolve(models("link").string()).directory, models("link"));
+  EXPECT_EQ(resolve(models("link").string()).path, models("link"));
 }
 
 TEST_F(ModelPathTest, AnIdIsItsMainSnapshot) {
   const ModelPath path = resolve("google/gemma-4-26B-A4B-it");
-  EXPECT_EQ(path.directory, entry("models--google--gemma-4-26B-A4B-it") / "snapshots" / kMainCommit);
+  EXPECT_EQ(path.path, entry("models--google--gemma-4-26B-A4B-it") / "snapshots" / kMainCommit);
   EXPECT_EQ(path.name, "google/gemma-4-26B-A4B-it");
   EXPECT_EQ(path.commit, kMainCommit);
   // With a newline in the ref.
@@ -124,8 +124,16 @@ TEST_F(ModelPathTest, AFileIsExplained) {
   EXPECT_THAT(
       refusal(models("demo-fp8/model.safetensors").string()),
       AllOf(HasSubstr("is a file, expected the directory of a model"), HasSubstr("/models/demo-fp8'")));
-  EXPECT_THAT(refusal(models("model.gguf").string()),
-              HasSubstr("is a GGUF file, which is not supported yet"));
+}
+
+TEST_F(ModelPathTest, AGgufFileIsItself) {
+  const ModelPath path = resolve(models("model.gguf").string());
+  EXPECT_EQ(path.path, models("model.gguf"));
+  EXPECT_EQ(path.name, "model.gguf");
+  // The cache keeps files under their hashes and links to them.
+  fs::create_symlink(models("model.gguf"), models("demo/x.gguf"));
+  EXPECT_EQ(resolve(models("demo/x.gguf").string()).name, "x.gguf");
+  EXPECT_THAT(refusal(models("absent.gguf").string()), HasSubstr("there is no directory"));
 }
 
 TEST_F(ModelPathTest, MalformedIdsAreRefused) {

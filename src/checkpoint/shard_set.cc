@@ -75,8 +75,8 @@ std::vector<std::string> with_ending(const std::set<std::string>& names,
   }
   if (const auto files = with_ending(names, {".gguf"}); !files.empty()) {
     throw Error(ErrorCode::kUnsupported,
-                fmt::format("{}, but {}: GGUF is not supported yet", where, list_text(files)),
-                "give a checkpoint in safetensors files");
+                fmt::format("{}, but {}: no GGUF file of a language model", where, list_text(files)),
+                "give a checkpoint in safetensors files, or the GGUF file of a language model");
   }
   if (const auto files = with_ending(names, {".bin", ".pt", ".pth", ".ckpt", ".pkl"}); !files.empty()) {
     throw Error(
@@ -210,7 +210,7 @@ ShardSet::ShardSet(const fs::path& directory, const SafetensorsLimits& limits) {
   }
   if (selection.index) check_against_index(directory, *selection.index, *this);
 
-  for (const std::string& name : with_ending(names, {".safetensors"})) {
+  for (const std::string& name : with_ending(names, {".safetensors", ".gguf"})) {
     const auto& shards = selection.shards;
     if (!std::binary_search(shards.begin(), shards.end(), name)) ignored_files_.push_back(name);
   }

@@ -13,6 +13,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/files.h"
@@ -36,12 +37,15 @@ class ShardSet {
   // weights of other kinds; kInvalidInput for damaged or contradicting files; kIo. Each names files and
   // tensors.
   explicit ShardSet(const std::filesystem::path& directory, const SafetensorsLimits& limits = {});
+  // Files that were opened elsewhere, with the tensors in them.
+  ShardSet(std::deque<Shard> shards, TensorTable tensors, std::vector<std::string> ignored_files)
+      : shards_(std::move(shards)), tensors_(std::move(tensors)), ignored_files_(std::move(ignored_files)) {}
 
   // All tensors, shard by shard in the order of their bytes. Their ranges are valid while this object lives.
   const TensorTable& tensors() const { return tensors_; }
   // In the order of their names.
   const std::deque<Shard>& shards() const { return shards_; }
-  // Names of safetensors files, and of an outdated index, that stand in the folder and were not read; sorted.
+  // Names of files that stand in the folder, look like a part of the model, and were not read; sorted.
   std::span<const std::string> ignored_files() const { return ignored_files_; }
 
  private:

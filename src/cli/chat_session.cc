@@ -11,7 +11,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "cli/interrupt.h"
-#include "text/template_source.h"
+#include "engine/model_text.h"
 
 namespace beryl::cli {
 namespace {
@@ -30,8 +30,9 @@ LoadedModel load(const ChatSessionOptions& options) {
   return load_model(options.model, std::move(checkpoint), context);
 }
 
-text::ChatTemplate load_template(const ChatSessionOptions& options, const std::filesystem::path& directory) {
-  const text::TemplateSource source = text::load_template_source(directory, options.template_file);
+text::ChatTemplate load_template(const ChatSessionOptions& options,
+                                 const checkpoint::Checkpoint& checkpoint) {
+  const text::TemplateSource source = engine::load_model_template(checkpoint, options.template_file);
   if (const auto warning = text::revision_warning(source.text)) fmt::print(stderr, "warning: {}\n", *warning);
   return text::ChatTemplate(source.text, source.name);
 }
@@ -85,22 +86,11 @@ void add_chat_options(CLI::App& command, ChatSessionOptions& options) {
   add_sampling_options(command, options.sampling);
 }
 
-text::Tokenizer load_model_tokenizer(const checkpoint::Checkpoint& checkpoint) {
-  text::Tokenizer tokenizer = text::load_tokenizer(checkpoint.directory() / "tokenizer.json");
-  if (tokenizer.vocabulary_size() > checkpoint.config().vocabulary_size) {
-    throw Error(ErrorCode::kInvalidInput,
-                fmt::format("tokenizer.json has {} tokens, the model's vocabulary {}",
-                            tokenizer.vocabulary_size(), checkpoint.config().vocabulary_size),
-                "tokenizer.json belongs to another model; take the one that was published with the weights");
-  }
-  return tokenizer;
-}
-
 ChatSession::ChatSession(const ChatSessionOptions& options)
     : options_(options),
       model_(load(options)),
-      tokenizer_(load_model_tokenizer(model_.checkpoint)),
-      template_(load_template(options, model_.checkpoint.directory())),
+      tokenizer_(engine::load_model_tokenizer(model_.checkpoint)),
+      template_(load_template(options, model_.checkpoint)),
       conversation_(start_conversation(options)) {
   const int64_t context = context_of(options, model_.checkpoint.config());
   sequence_ = std::make_unique<engine::Sequence>(model_.network, *model_.backend,

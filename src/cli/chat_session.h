@@ -31,10 +31,6 @@ struct ChatSessionOptions {
 
 void add_chat_options(CLI::App& command, ChatSessionOptions& options);
 
-// tokenizer.json of the checkpoint. Errors: as load_tokenizer(); kInvalidInput when it has more tokens than
-// the model.
-text::Tokenizer load_model_tokenizer(const checkpoint::Checkpoint& checkpoint);
-
 class ChatSession {
  public:
   // Loads everything. Warnings and notes go to standard error.

@@ -46,7 +46,7 @@ void check_memory(const LoadedModel& loaded, const ModelOptions& options, int64_
 void add_model_options(CLI::App& command, ModelOptions& options) {
   command
       .add_option("MODEL", options.model,
-                  "Directory of a checkpoint, or ORG/NAME[@REVISION] in the local "
+                  "Directory of a checkpoint, GGUF file, or ORG/NAME[@REVISION] in the local "
                   "Hugging Face cache")
       ->required();
   command
@@ -73,7 +73,7 @@ int thread_count(const ModelOptions& options) {
 checkpoint::Checkpoint open_checkpoint(const ModelOptions& options) {
   const checkpoint::ModelPath path =
       checkpoint::resolve_model_path(options.model, checkpoint::read_cache_environment());
-  checkpoint::Checkpoint opened = checkpoint::Checkpoint::open(path.directory);
+  checkpoint::Checkpoint opened = checkpoint::Checkpoint::open(path.path);
   if (options.verbose) {
     for (const std::string& name : opened.shards().ignored_files()) {
       fmt::print(stderr, "note: '{}' is not part of the checkpoint and was not read\n", name);
@@ -89,7 +89,7 @@ LoadedModel load_model(const ModelOptions& options, checkpoint::Checkpoint check
       .network = {}};
   check_memory(loaded, options, cache_tokens);
   ProgressBar progress("loading");
-  loaded.network = with_context("model '" + loaded.checkpoint.directory().string() + "'", [&] {
+  loaded.network = with_context("model '" + loaded.checkpoint.path().string() + "'", [&] {
     return model::load_network(loaded.checkpoint.config(), loaded.checkpoint.weights(), *loaded.backend,
                                progress);
   });

@@ -21,7 +21,7 @@ namespace beryl::cli {
 
 // What every command that runs a model takes.
 struct ModelOptions {
-  std::string model;  // a directory or ORG/NAME[@REVISION]
+  std::string model;  // a directory, a GGUF file or ORG/NAME[@REVISION]
   int threads = 0;    // 0: as many as the process may use
   backend::Compute compute = backend::Compute::kBf16;
   bool verbose = false;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/interrupt.h"
+#include "engine/model_text.h"
 #include "text/stop_matcher.h"
 #include "text/stream_decoder.h"
 
@@ -46,7 +47,7 @@ engine::FinishReason run_raw(const RawOptions& options, std::ostream& out) {
     fmt::print(stderr, "warning: a text that is continued has no system message; it was left out\n");
   }
   checkpoint::Checkpoint checkpoint = open_checkpoint(options.chat.model);
-  const text::Tokenizer tokenizer = load_model_tokenizer(checkpoint);
+  const text::Tokenizer tokenizer = engine::load_model_tokenizer(checkpoint);
   const std::vector<int32_t> prompt = encode_prompt(tokenizer, options.text);
   const int64_t room = std::max<int64_t>(1, room_for(options, checkpoint.config(), prompt.size()));
   const LoadedModel model = load_model(options.chat.model, std::move(checkpoint), room);

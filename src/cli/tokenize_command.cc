@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "checkpoint/model_path.h"
+#include "engine/model_text.h"
 #include "text/stream_decoder.h"
 
 namespace beryl::cli {
@@ -21,10 +22,10 @@ using nlohmann::json;
 
 text::Tokenizer load(const std::filesystem::path& model) {
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(model, ignored)) return text::load_tokenizer(model);
+  if (std::filesystem::is_regular_file(model, ignored)) return engine::load_tokenizer(model);
   const checkpoint::ModelPath path =
       checkpoint::resolve_model_path(model.string(), checkpoint::read_cache_environment());
-  return text::load_tokenizer(path.directory / "tokenizer.json");
+  return engine::load_tokenizer(path.path);
 }
 
 // Decoded text may hold anything but invalid UTF-8, so it can always be written.

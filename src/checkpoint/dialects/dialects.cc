@@ -11,6 +11,7 @@
 #include "checkpoint/dialects/dialect.h"
 #include "checkpoint/dialects/fine_grained_fp8.h"
 #include "checkpoint/dialects/fused_fp8.h"
+#include "checkpoint/dialects/gguf.h"
 #include "checkpoint/dialects/gptq.h"
 #include "checkpoint/dialects/mlx.h"
 #include "checkpoint/dialects/modelopt.h"
@@ -30,11 +31,12 @@ const AwqDialect kAwq;
 const AutoRoundDialect kAutoRound;
 const BitsAndBytesDialect kBitsAndBytes;
 const MlxDialect kMlx;
+const GgufDialect kGguf;
 const PlainDialect kPlain;
 
-constexpr std::array<const Dialect*, 11> kDialects = {
+constexpr std::array<const Dialect*, 12> kDialects = {
     &kCompressedTensors, &kModelOpt, &kFineGrainedFp8, &kAutoFp8, &kFusedFp8, &kGptq, &kAwq, &kAutoRound,
-    &kBitsAndBytes,      &kMlx,      &kPlain};
+    &kBitsAndBytes,      &kMlx,      &kGguf,           &kPlain};
 
 }  // namespace
 
