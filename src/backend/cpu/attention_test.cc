@@ -54,7 +54,7 @@ class CachedSequence {
     const int64_t group = case_.heads / case_.kv_heads * case_.head_dim;
     AttentionScratch scratch;
     for (int64_t kv_head = 0; kv_head < case_.kv_heads; ++kv_head) {
-      attend(portable_kernels(),
+      attend(kernels_of(Isa::kPortable),
              {.layer = &layer_,
               .cache = &cache_,
               .pages = pages_,

@@ -42,6 +42,7 @@ class CpuBuffer final : public Buffer {
   float* row(int64_t index) { return values_.data() + index * width_; }
   const float* row(int64_t index) const { return values_.data() + index * width_; }
   int64_t size() const { return rows_ * width_; }
+  Activations view() const { return {.data = values_.data(), .rows = rows_, .stride = width_}; }
 
  private:
   std::vector<float> values_;
@@ -78,7 +79,10 @@ constexpr int64_t kInlineRows = 8;
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
-      : compute_(options.compute), kernels_(portable_kernels()), pool_(options.threads) {}
+      : compute_(options.compute),
+        kernels_(kernels_of(chosen_isa())),
+        pool_(options.threads),
+        runner_(kernels_, pool_) {}
 
   uint64_t resident_bytes(const MatrixSource& source) const override { return packed_layout(source).bytes(); }
 
@@ -120,7 +124,7 @@ class CpuBackend final : public Backend {
   }
 
   void linear(const Buffer& in, std::span<const LinearOutput> outputs) override {
-    const float* x = linear_input(in, rounded_);
+    const Activations x = linear_input(in, linear_in_);
     std::vector<PanelJob> jobs;
     for (const LinearOutput& output : outputs) {
       BERYL_CHECK(output.matrix->cols() == in.width());
@@ -128,7 +132,7 @@ class CpuBackend final : public Backend {
       jobs.push_back(
           {.matrix = &cpu(*output.matrix), .x = x, .tokens = in.rows(), .y = cpu(*output.out).row(0)});
     }
-    run_panel_jobs(kernels_, pool_, jobs);
+    runner_.run(jobs);
   }
 
   void rotate_and_cache(const AttentionLayer& layer, const Rows& rows, Buffer& q, const Buffer* k,
@@ -174,8 +178,8 @@ class CpuBackend final : public Backend {
     router_logits_.resize(static_cast<size_t>(in.rows() * projection.rows()));
     // Never rounded: near ties between experts are common, and a flipped expert changes the whole token.
     const PanelJob job = {
-        .matrix = &projection, .x = cpu(in).row(0), .tokens = in.rows(), .y = router_logits_.data()};
-    run_panel_jobs(kernels_, pool_, {&job, 1});
+        .matrix = &projection, .x = cpu(in).view(), .tokens = in.rows(), .y = router_logits_.data()};
+    runner_.run({&job, 1});
     choose_experts(
         {.logits = router_logits_,
          .per_expert_scale = {cpu(*router.per_expert_scale).data(), static_cast<size_t>(projection.rows())},
@@ -232,8 +236,8 @@ class CpuBackend final : public Backend {
   void head(const Buffer& in, const Matrix& matrix, float soft_cap, std::span<float> logits) override {
     BERYL_CHECK(static_cast<int64_t>(logits.size()) == in.rows() * matrix.rows());
     const PanelJob job = {
-        .matrix = &cpu(matrix), .x = linear_input(in, rounded_), .tokens = in.rows(), .y = logits.data()};
-    run_panel_jobs(kernels_, pool_, {&job, 1});
+        .matrix = &cpu(matrix), .x = linear_input(in, linear_in_), .tokens = in.rows(), .y = logits.data()};
+    runner_.run({&job, 1});
     if (soft_cap == 0.0F) return;
     pool_.run_ranges(static_cast<int64_t>(logits.size()), 4096, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
@@ -287,13 +291,12 @@ class CpuBackend final : public Backend {
     for (int64_t i = 0; i < count; ++i) values[i] = round_to_bf16(values[i]);
   }
 
-  // What a linear multiplies: the input itself, or in bf16 mode a rounded copy in `rounded`.
-  const float* linear_input(const Buffer& in, std::vector<float>& rounded) {
-    const float* from = cpu(in).row(0);
-    if (compute_ == Compute::kF32) return from;
-    rounded.resize(static_cast<size_t>(cpu(in).size()));
-    std::transform(from, from + cpu(in).size(), rounded.begin(), round_to_bf16);
-    return rounded.data();
+  // What a linear multiplies: the input itself, or in bf16 mode a copy of it in `rounded`.
+  Activations linear_input(const Buffer& in, ActivationRows& rounded) {
+    if (compute_ == Compute::kF32) return cpu(in).view();
+    rounded.resize(in.rows(), in.width(), true);
+    for_rows(in.rows(), [&](int64_t t) { rounded.store(t, 0, cpu(in).row(t), in.width()); });
+    return rounded.view();
   }
 
   static RotaryRow make_rotary(const AttentionLayer& layer, int64_t position) {
@@ -310,7 +313,7 @@ class CpuBackend final : public Backend {
 
   // Row `row` of a matrix in the published order of inputs.
   void decode_row(const PackedMatrix& matrix, int64_t row, float* out) const {
-    kernels_.decode_row(matrix.layout(), matrix.panel(row / kPanelRows), row % kPanelRows, out);
+    decode_packed_row(matrix.layout(), matrix.panel(row / kPanelRows), row % kPanelRows, out);
     const std::span<const int32_t> order = matrix.input_order();
     if (order.empty()) return;
     const std::vector<float> packed(out, out + matrix.cols());
@@ -352,38 +355,35 @@ class CpuBackend final : public Backend {
 
   // First half of a feed-forward: the gated activations of the dense MLP and of all experts that have rows.
   void run_gated(const FeedForward& arguments, const ExpertGroups& groups, int64_t tokens) {
-    const bool round = compute_ == Compute::kBf16;
+    const bool is_bf16 = compute_ == Compute::kBf16;
     std::vector<PanelJob> jobs;
     const PackedMatrix& dense = cpu(*arguments.dense.gate_up);
-    dense_hidden_.resize(static_cast<size_t>(tokens * dense.rows() / 2));
+    dense_hidden_.resize(tokens, dense.rows() / 2, is_bf16);
     jobs.push_back({.matrix = &dense,
                     .output = JobOutput::kGatedGelu,
-                    .round_output = round,
-                    .x = linear_input(*arguments.dense_in, rounded_),
+                    .x = linear_input(*arguments.dense_in, linear_in_),
                     .tokens = tokens,
-                    .y = dense_hidden_.data()});
+                    .hidden = &dense_hidden_});
     if (!arguments.experts.empty()) {
-      const int64_t width = arguments.experts_in->width();
-      const int64_t hidden = arguments.experts[0].gate_up->rows() / 2;
-      const float* x = linear_input(*arguments.experts_in, rounded_experts_);
+      const Activations x = linear_input(*arguments.experts_in, experts_in_);
       const auto slots = static_cast<int64_t>(groups.slots.size());
-      expert_in_.resize(static_cast<size_t>(slots * width));
-      expert_hidden_.resize(static_cast<size_t>(slots * hidden));
+      expert_hidden_.resize(slots, arguments.experts[0].gate_up->rows() / 2, is_bf16);
+      expert_tokens_.resize(groups.slots.size());
       const int64_t top_k = cpu(*arguments.routing).top_k;
-      for (int64_t i = 0; i < slots; ++i) {
-        const int64_t token = groups.slots[static_cast<size_t>(i)] / top_k;
-        std::copy_n(x + token * width, width, expert_in_.data() + i * width);
+      for (size_t i = 0; i < groups.slots.size(); ++i) {
+        expert_tokens_[i] = static_cast<int32_t>(groups.slots[i] / top_k);
       }
       for (const ExpertGroup& group : groups.groups) {
         jobs.push_back({.matrix = &cpu(*arguments.experts[static_cast<size_t>(group.expert)].gate_up),
                         .output = JobOutput::kGatedGelu,
-                        .round_output = round,
-                        .x = expert_in_.data() + group.begin * width,
+                        .x = x,
+                        .x_rows = expert_tokens_.data() + group.begin,
                         .tokens = group.count,
-                        .y = expert_hidden_.data() + group.begin * hidden});
+                        .hidden = &expert_hidden_,
+                        .hidden_row = group.begin});
       }
     }
-    run_panel_jobs(kernels_, pool_, jobs);
+    runner_.run(jobs);
   }
 
   // Second half: the down projections, experts' results in the order of the groups.
@@ -391,16 +391,15 @@ class CpuBackend final : public Backend {
     const PackedMatrix& dense = cpu(*arguments.dense.down);
     cpu(*arguments.dense_out).resize(tokens, dense.rows());
     std::vector<PanelJob> jobs = {{.matrix = &dense,
-                                   .x = dense_hidden_.data(),
+                                   .x = dense_hidden_.view(),
                                    .tokens = tokens,
                                    .y = cpu(*arguments.dense_out).row(0)}};
     if (!arguments.experts.empty()) {
-      const int64_t hidden = arguments.experts[0].down->cols();
       const int64_t width = arguments.experts[0].down->rows();
       expert_out_.resize(groups.slots.size() * static_cast<size_t>(width));
       for (const ExpertGroup& group : groups.groups) {
         jobs.push_back({.matrix = &cpu(*arguments.experts[static_cast<size_t>(group.expert)].down),
-                        .x = expert_hidden_.data() + group.begin * hidden,
+                        .x = expert_hidden_.rows_from(group.begin, group.count),
                         .tokens = group.count,
                         .y = expert_out_.data() + group.begin * width});
       }
@@ -409,7 +408,7 @@ class CpuBackend final : public Backend {
         place_of_slot_[static_cast<size_t>(groups.slots[i])] = static_cast<int64_t>(i);
       }
     }
-    run_panel_jobs(kernels_, pool_, jobs);
+    runner_.run(jobs);
   }
 
   // Adds the experts' results of each token in slot order.
@@ -432,10 +431,12 @@ class CpuBackend final : public Backend {
   const Compute compute_;
   const Kernels& kernels_;
   ThreadPool pool_;
+  PanelRunner runner_;
   std::vector<std::unique_ptr<WeightArena>> arenas_;
   // Scratch of single operations, kept to spare allocations.
-  std::vector<float> rounded_, rounded_experts_, router_logits_;
-  std::vector<float> dense_hidden_, expert_in_, expert_hidden_, expert_out_;
+  ActivationRows linear_in_, experts_in_, dense_hidden_, expert_hidden_;
+  std::vector<float> router_logits_, expert_out_;
+  std::vector<int32_t> expert_tokens_;  // [T * top_k], the rows of the batch by expert
   std::vector<int64_t> place_of_slot_;  // [T * top_k], index into expert_out_
 };
 
@@ -446,7 +447,7 @@ std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
 }
 
 std::string_view cpu_kernel_name() {
-  return portable_kernels().name;
+  return isa_name(chosen_isa());
 }
 
 }  // namespace beryl::backend

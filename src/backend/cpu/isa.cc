@@ -26,7 +26,7 @@ bool is_available(Isa isa) {
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     case Isa::kAvx512Bf16:
-      return __builtin_cpu_supports("avx512bf16");
+      return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi");
   }
 #endif
   return isa == Isa::kPortable;

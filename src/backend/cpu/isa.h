@@ -12,7 +12,7 @@ enum class Isa : uint8_t {
   kPortable,    // what the compiler's target has: SSE2 on x86-64
   kAvx2,        // AVX2, FMA and F16C
   kAvx512,      // AVX-512 F, BW, VL and DQ
-  kAvx512Bf16,  // and the dot products of bf16
+  kAvx512Bf16,  // and the dot products of bf16, and VBMI's byte tables
 };
 
 // "portable", "avx2", "avx512" or "avx512bf16".

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <span>
 #include <string>
@@ -219,7 +220,7 @@ struct PackedForTests {
 
   const std::byte* panel(int64_t index) const { return packed.data() + index * layout.panel_bytes; }
   // The sanitizers' view of the packed bytes ends where the matrix does.
-  PackedMatrix matrix() { return PackedMatrix(layout, packed.data()); }
+  std::unique_ptr<PackedMatrix> matrix() { return std::make_unique<PackedMatrix>(layout, packed.data()); }
 
   PackedLayout layout;
   std::vector<uint32_t> codes;  // [rows, cols]

@@ -42,4 +42,28 @@ int64_t PackedLayout::groups_end() const {
   return group_offset(groups - 1) + group_bytes - missing;
 }
 
+PanelShape panel_shape(const PackedLayout& layout) {
+  const formats::Scheme& scheme = layout.scheme;
+  const std::span<const float> values = formats::code_values(scheme.codes);
+  return {.codes = scheme.codes,
+          .scale = scheme.scale,
+          .minimum = scheme.minimum,
+          .outer = scheme.outer,
+          .has_zeros = scheme.has_zeros,
+          .has_outer_minimum = scheme.has_outer_minimum,
+          .plane_bits = layout.plane_inputs > 0 ? static_cast<int32_t>(layout.code_bits - 4) : 0,
+          .cols = layout.cols,
+          .groups = layout.groups,
+          .group_inputs = layout.group_inputs,
+          .group_bytes = layout.group_bytes,
+          .groups_per_outer = layout.groups_per_outer,
+          .outer_bytes = layout.outer_bytes,
+          .line_inputs = layout.word_inputs,
+          .plane_inputs = layout.plane_inputs,
+          .segments_per_group = ceil_div(layout.group_inputs, kSegmentInputs),
+          .needs_sums = scheme.has_zeros || scheme.minimum != formats::ScaleKind::kNone,
+          .code_values = values.empty() ? nullptr : values.data(),
+          .layout = &layout};
+}
+
 }  // namespace beryl::backend

@@ -35,6 +35,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/matrix_product.h"
 #include "formats/scheme.h"
 
 namespace beryl::backend {
@@ -88,13 +89,19 @@ struct PackedLayout {
   int64_t groups_end() const;
 };
 
+// The layout as kernels see it; it points to `layout`.
+PanelShape panel_shape(const PackedLayout& layout);
+
 class PackedMatrix final : public Matrix {
  public:
   // `data` holds layout.bytes() and outlives the matrix.
   PackedMatrix(const PackedLayout& layout, std::byte* data)
-      : Matrix(layout.rows, layout.cols), layout_(layout), data_(data) {}
+      : Matrix(layout.rows, layout.cols), layout_(layout), shape_(panel_shape(layout_)), data_(data) {}
+  PackedMatrix(const PackedMatrix&) = delete;
+  PackedMatrix& operator=(const PackedMatrix&) = delete;
 
   const PackedLayout& layout() const { return layout_; }
+  const PanelShape& shape() const { return shape_; }
   const std::byte* panel(int64_t index) const { return data_ + index * layout_.panel_bytes; }
   std::byte* mutable_data() const { return data_; }
 
@@ -108,6 +115,7 @@ class PackedMatrix final : public Matrix {
 
  private:
   PackedLayout layout_;
+  PanelShape shape_;
   std::byte* data_;
   std::vector<int32_t> order_;
   std::vector<int32_t> up_order_;

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <vector>
+#include <deque>
 
 #include "backend/cpu/gelu.h"
+#include "base/check.h"
 #include "base/number_types.h"
 
 namespace beryl::backend {
@@ -13,117 +14,226 @@ namespace {
 // Below this many multiply-adds a list is not worth waking other threads for.
 constexpr int64_t kInlineWork = 100'000;
 
-// Tokens whose outputs of one panel (or gate/up pair) are held before they are stored.
-constexpr int64_t kTokenTile = 16;
-
-// Panels are dealt out in units: one panel, or a gate panel and its up panel.
-int64_t unit_panels(const PanelJob& job) {
-  return job.output == JobOutput::kGatedGelu ? 2 : 1;
-}
+// Panels of one unit of work: kernels work on so many at a time. Of a gated matrix, two pairs.
+constexpr int64_t kUnitPanels = 4;
 
 int64_t unit_count(const PanelJob& job) {
-  return job.tokens == 0 ? 0 : job.matrix->layout().panels / unit_panels(job);
+  if (job.tokens == 0 || job.matrix->cols() == 0) return 0;
+  return (job.matrix->layout().panels + kUnitPanels - 1) / kUnitPanels;
 }
 
 int64_t unit_work(const PanelJob& job) {
-  return unit_panels(job) * kPanelRows * job.matrix->cols() * job.tokens;
+  return kUnitPanels * kPanelRows * job.matrix->cols() * job.tokens;
 }
 
-using UnitOutputs = std::array<float, kTokenTile * 2 * kPanelRows>;  // [token][panel of the unit][row]
-
-void store_unit(const PanelJob& job, int64_t unit, int64_t first_token, int64_t tokens,
-                const UnitOutputs& from) {
-  const bool is_gated = job.output == JobOutput::kGatedGelu;
-  const int64_t width = is_gated ? job.matrix->rows() / 2 : job.matrix->rows();
-  const int64_t first_row = unit * kPanelRows;
-  const int64_t rows = std::min(kPanelRows, width - first_row);
-  for (int64_t t = 0; t < tokens; ++t) {
-    const float* in = from.data() + t * 2 * kPanelRows;
-    float* out = job.y + (first_token + t) * width + first_row;
-    for (int64_t r = 0; r < rows; ++r) {
-      const float value = is_gated ? gelu_tanh(in[r]) * in[kPanelRows + r] : in[r];
-      out[r] = job.round_output ? round_to_bf16(value) : value;
-    }
-  }
-}
-
-// The input rows of a job as its matrix takes them: of the two halves of a gated pair each has its own order.
-struct JobInputs {
-  std::array<const float*, 2> x{};  // [tokens, cols]
+// The input of a job as its matrix takes it: in the order of its inputs, of which gate and up may have one
+// each, and with the sums of the segments where it needs them.
+struct JobInput {
+  std::array<Activations, 2> x;
+  std::array<const float*, 2> sums{};  // [rows, segments]
 };
 
-// Inputs in published order where that is the packed one, else copies in the packed order.
-class OrderedInputs {
+class JobInputs {
  public:
-  explicit OrderedInputs(std::span<const PanelJob> jobs) {
+  explicit JobInputs(std::span<const PanelJob> jobs) {
     for (const PanelJob& job : jobs) {
-      JobInputs inputs;
-      for (int half = 0; half < 2; ++half) inputs.x[static_cast<size_t>(half)] = ordered(job, half);
-      inputs_.push_back(inputs);
+      JobInput input;
+      const size_t halves = job.output == JobOutput::kGatedGelu ? 2 : 1;
+      for (size_t half = 0; half < halves; ++half) {
+        input.x[half] = ordered(job, static_cast<int>(half));
+        if (job.matrix->shape().needs_sums) input.sums[half] = sums_of(job.matrix->shape(), input.x[half]);
+      }
+      inputs_.push_back(input);
     }
   }
 
-  const JobInputs& of(size_t job) const { return inputs_[job]; }
+  const JobInput& of(size_t job) const { return inputs_[job]; }
 
  private:
-  const float* ordered(const PanelJob& job, int half) {
+  struct Sums {
+    const void* data;
+    int64_t group_inputs;
+    std::vector<float> values;
+  };
+
+  Activations ordered(const PanelJob& job, int half) {
     const std::span<const int32_t> order = job.matrix->input_order(half);
     if (order.empty()) return job.x;
-    const int64_t cols = job.matrix->cols();
-    copies_.emplace_back(static_cast<size_t>(job.tokens * cols));
-    std::vector<float>& copy = copies_.back();
-    for (int64_t t = 0; t < job.tokens; ++t) {
+    const auto cols = static_cast<int64_t>(order.size());
+    ActivationRows& copy = copies_.emplace_back();
+    copy.resize(job.x.rows, cols, job.x.is_bf16);
+    std::vector<float> row(order.size());
+    for (int64_t t = 0; t < job.x.rows; ++t) {
       for (size_t i = 0; i < order.size(); ++i) {
-        copy[static_cast<size_t>(t * cols) + i] = job.x[t * cols + order[i]];
+        const int64_t at = t * job.x.stride + order[i];
+        row[i] = job.x.is_bf16 ? bf16_to_float(job.x.bf16()[at]) : job.x.floats()[at];
       }
+      copy.store(t, 0, row.data(), cols);
     }
-    return copy.data();
+    return copy.view();
   }
 
-  std::vector<JobInputs> inputs_;
-  std::vector<std::vector<float>> copies_;
+  // Jobs on one input share its sums.
+  const float* sums_of(const PanelShape& shape, const Activations& x) {
+    for (const Sums& sums : sums_) {
+      if (sums.data == x.data && sums.group_inputs == shape.group_inputs) return sums.values.data();
+    }
+    Sums& sums = sums_.emplace_back(Sums{x.data, shape.group_inputs, {}});
+    const int64_t segments = segment_count(&shape);
+    sums.values.assign(static_cast<size_t>(x.rows * segments), 0.0F);
+    for (int64_t row = 0; row < x.rows; ++row) {
+      for (int64_t segment = 0; segment < segments; ++segment) {
+        const int64_t group = segment / shape.segments_per_group;
+        const int64_t within = segment % shape.segments_per_group * kSegmentInputs;
+        const int64_t begin = group * shape.group_inputs + within;
+        const int64_t group_end = std::min((group + 1) * shape.group_inputs, shape.cols);
+        float sum = 0;
+        for (int64_t k = begin; k < std::min(begin + kSegmentInputs, group_end); ++k) {
+          const int64_t at = row * x.stride + k;
+          sum += x.is_bf16 ? bf16_to_float(x.bf16()[at]) : x.floats()[at];
+        }
+        sums.values[static_cast<size_t>(row * segments + segment)] = sum;
+      }
+    }
+    return sums.values.data();
+  }
+
+  std::vector<JobInput> inputs_;
+  std::deque<ActivationRows> copies_;
+  std::deque<Sums> sums_;
 };
 
-void run_unit(const Kernels& kernels, const PanelJob& job, const JobInputs& inputs, int64_t unit) {
-  UnitOutputs outputs;
-  for (int64_t first = 0; first < job.tokens; first += kTokenTile) {
-    const int64_t tokens = std::min(kTokenTile, job.tokens - first);
-    for (int64_t half = 0; half < unit_panels(job); ++half) {
-      kernels.multiply_panel({.layout = &job.matrix->layout(),
-                              .panel = job.matrix->panel(unit * unit_panels(job) + half),
-                              .x = inputs.x[static_cast<size_t>(half)] + first * job.matrix->cols(),
-                              .x_stride = job.matrix->cols(),
-                              .tokens = tokens,
-                              .y = outputs.data() + half * kPanelRows,
-                              .y_stride = 2 * kPanelRows});
+// Outputs of a unit for a block of tokens, [token][panel of the unit][row].
+constexpr int64_t kUnitWidth = kUnitPanels * kPanelRows;
+
+void store_plain(const PanelJob& job, int64_t first_panel, int64_t panels, int64_t first_token,
+                 int64_t tokens, const float* outputs) {
+  const int64_t first_row = first_panel * kPanelRows;
+  const int64_t rows = std::min(panels * kPanelRows, job.matrix->rows() - first_row);
+  for (int64_t t = 0; t < tokens; ++t) {
+    std::copy_n(outputs + t * kUnitWidth, rows, job.y + (first_token + t) * job.matrix->rows() + first_row);
+  }
+}
+
+void store_gated(const PanelJob& job, int64_t first_panel, int64_t panels, int64_t first_token,
+                 int64_t tokens, const float* outputs) {
+  const int64_t width = job.matrix->rows() / 2;
+  for (int64_t pair = 0; pair < panels / 2; ++pair) {
+    const int64_t first_row = (first_panel / 2 + pair) * kPanelRows;
+    const int64_t rows = std::min(kPanelRows, width - first_row);
+    for (int64_t t = 0; t < tokens; ++t) {
+      const float* gate = outputs + t * kUnitWidth + pair * 2 * kPanelRows;
+      std::array<float, kPanelRows> values{};
+      for (int64_t r = 0; r < rows; ++r) {
+        values[static_cast<size_t>(r)] = gelu_tanh(gate[r]) * gate[kPanelRows + r];
+      }
+      job.hidden->store(job.hidden_row + first_token + t, first_row, values.data(), rows);
     }
-    store_unit(job, unit, first, tokens, outputs);
   }
 }
 
 }  // namespace
 
-void run_panel_jobs(const Kernels& kernels, ThreadPool& pool, std::span<const PanelJob> jobs) {
-  const OrderedInputs inputs(jobs);
+void ActivationRows::resize(int64_t rows, int64_t width, bool is_bf16) {
+  const bool is_same = rows <= rows_ && width == width_ && is_bf16 == is_bf16_;
+  rows_ = rows;
+  if (is_same) return;
+  width_ = width;
+  is_bf16_ = is_bf16;
+  stride_ = is_bf16 ? (width + kSegmentInputs - 1) / kSegmentInputs * kSegmentInputs : width;
+  const auto numbers = static_cast<size_t>(rows * stride_);
+  if (!is_bf16) {
+    if (floats_.size() < numbers) floats_.resize(numbers);
+  } else if (stride_ == width) {
+    if (bf16_.size() < numbers) bf16_.resize(numbers);
+  } else {
+    bf16_.assign(numbers, 0);
+  }
+}
+
+Activations ActivationRows::rows_from(int64_t first, int64_t count) const {
+  const auto at = static_cast<size_t>(first * stride_);
+  const void* data = is_bf16_ ? static_cast<const void*>(bf16_.data() + at) : floats_.data() + at;
+  return {.data = data, .is_bf16 = is_bf16_, .rows = count, .stride = stride_};
+}
+
+void ActivationRows::store(int64_t row, int64_t first, const float* values, int64_t count) {
+  const auto at = static_cast<size_t>(row * stride_ + first);
+  if (!is_bf16_) {
+    std::copy_n(values, count, floats_.data() + at);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) bf16_[at + static_cast<size_t>(i)] = float_to_bf16(values[i]);
+}
+
+// Working memory of one thread.
+struct PanelRunner::Scratch {
+  alignas(64) std::array<float, kMatrixScratchFloats> kernel;
+  std::array<float, kKernelTokens * kUnitWidth> outputs;
+};
+
+PanelRunner::PanelRunner(const Kernels& kernels, ThreadPool& pool) : kernels_(kernels), pool_(pool) {
+  for (int i = 0; i < pool.thread_count(); ++i) scratch_.push_back(std::make_unique<Scratch>());
+}
+
+PanelRunner::~PanelRunner() = default;
+
+void PanelRunner::run(std::span<const PanelJob> jobs) {
+  const JobInputs inputs(jobs);
+  const auto run_unit = [&](size_t index, int64_t unit, Scratch& scratch) {
+    const PanelJob& job = jobs[index];
+    const JobInput& input = inputs.of(index);
+    const PackedLayout& layout = job.matrix->layout();
+    const int64_t first_panel = unit * kUnitPanels;
+    const int64_t panels = std::min(kUnitPanels, layout.panels - first_panel);
+    // Halves that take their inputs in different orders are two products of every second panel.
+    const bool is_split = input.x[1].data != nullptr && input.x[1].data != input.x[0].data;
+    for (int64_t first = 0; first < job.tokens; first += kKernelTokens) {
+      const int64_t tokens = std::min<int64_t>(kKernelTokens, job.tokens - first);
+      for (int64_t part = 0; part < (is_split ? panels : 1); ++part) {
+        const auto half = static_cast<size_t>(part % 2);
+        const Activations& x = input.x[half];
+        const int64_t row = job.x_rows == nullptr ? first : 0;
+        const auto* data = static_cast<const std::byte*>(x.data) + row * x.stride * (x.is_bf16 ? 2 : 4);
+        const int64_t segments = segment_count(&job.matrix->shape());
+        kernels_.multiply(
+            {.shape = &job.matrix->shape(),
+             .panels = reinterpret_cast<const unsigned char*>(job.matrix->panel(first_panel + part)),
+             .panel_count = is_split ? 1 : panels,
+             .panel_bytes = layout.panel_bytes,
+             .x = data,
+             .x_is_bf16 = x.is_bf16,
+             .x_stride = x.stride,
+             .x_rows = job.x_rows == nullptr ? nullptr : job.x_rows + first,
+             .x_sums = input.sums[half] == nullptr ? nullptr : input.sums[half] + row * segments,
+             .sums_stride = segments,
+             .tokens = tokens,
+             .y = scratch.outputs.data() + part * kPanelRows,
+             .y_stride = kUnitWidth,
+             .scratch = scratch.kernel.data()});
+      }
+      const auto store = job.output == JobOutput::kGatedGelu ? store_gated : store_plain;
+      store(job, first_panel, panels, first, tokens, scratch.outputs.data());
+    }
+  };
   int64_t total_work = 0;
   for (const PanelJob& job : jobs) total_work += unit_count(job) * unit_work(job);
-  const int threads = total_work < kInlineWork ? 1 : pool.thread_count();
+  const int threads = total_work < kInlineWork ? 1 : pool_.thread_count();
   const auto run_share = [&](int thread) {
     // The units whose work, counted from the start of the list, begins inside this thread's share.
     const int64_t share_begin = total_work / threads * thread;
     const int64_t share_end = thread + 1 == threads ? total_work : total_work / threads * (thread + 1);
     int64_t job_begin = 0;
     for (size_t index = 0; index < jobs.size(); ++index) {
-      const PanelJob& job = jobs[index];
-      const int64_t count = unit_count(job);
+      const int64_t count = unit_count(jobs[index]);
       if (count == 0) continue;
-      const int64_t work = unit_work(job);
+      const int64_t work = unit_work(jobs[index]);
       const auto first_unit_at = [&](int64_t position) {
         return std::clamp((position - job_begin + work - 1) / work, int64_t{0}, count);
       };
       const int64_t end = share_end <= job_begin ? 0 : first_unit_at(share_end);
       for (int64_t unit = share_begin <= job_begin ? 0 : first_unit_at(share_begin); unit < end; ++unit) {
-        run_unit(kernels, job, inputs.of(index), unit);
+        run_unit(index, unit, *scratch_[static_cast<size_t>(thread)]);
       }
       job_begin += count * work;
     }
@@ -131,7 +241,7 @@ void run_panel_jobs(const Kernels& kernels, ThreadPool& pool, std::span<const Pa
   if (threads == 1) {
     run_share(0);
   } else {
-    pool.run(run_share);
+    pool_.run(run_share);
   }
 }
 

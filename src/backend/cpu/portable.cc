@@ -18,7 +18,7 @@ constexpr int64_t kTokenTile = 8;  // tokens that share one decoded block
 
 using Lanes = std::array<float, kPanelRows>;
 using Line = std::array<uint32_t, kPanelRows>;
-using Block = std::array<Lanes, kBlockInputs>;  // [input of the block][row]
+using Block = std::array<Lanes, kSegmentInputs>;  // [input of the block][row]
 
 Line load_line(const std::byte* from) {
   Line line;
@@ -111,7 +111,7 @@ void decode_with_plane(const float* values, const Line& line, const Line& plane,
 }
 
 // Part of a group: inputs [first, first + count) of it, whose lines begin at `lines`. `first` is a multiple
-// of kBlockInputs.
+// of kSegmentInputs.
 struct Segment {
   const PackedLayout& layout;
   const std::byte* lines;
@@ -260,48 +260,78 @@ void add_segment(const PackedLayout& layout, const Block& block, int64_t count, 
   for (size_t r = 0; r < kPanelRows; ++r) sums.products[r] += products[r] * numbers.scales[r];
 }
 
-void add_group(const PanelProduct& p, int64_t group, int64_t first_token, int64_t tokens, Sums* sums) {
-  const PackedLayout& layout = *p.layout;
+// Some tokens of a product, and one of its panels.
+struct Tile {
+  const MatrixProduct& product;
+  const PackedLayout& layout;
+  const std::byte* panel;
+  int64_t first_token;
+  int64_t tokens;
+
+  // Inputs [first, first + count) of a token as floats.
+  void read_inputs(int64_t token, int64_t first, int64_t count, float* out) const {
+    const int64_t t = first_token + token;
+    const int64_t row = product.x_rows == nullptr ? t : product.x_rows[t];
+    const int64_t at = row * product.x_stride + first;
+    for (int64_t k = 0; k < count; ++k) {
+      out[k] = product.x_is_bf16 ? bf16_to_float(static_cast<const uint16_t*>(product.x)[at + k])
+                                 : static_cast<const float*>(product.x)[at + k];
+    }
+  }
+};
+
+void add_group(const Tile& tile, int64_t group, Sums* sums) {
+  const PackedLayout& layout = tile.layout;
   const int64_t inputs = layout.inputs_of(group);
-  const Numbers numbers = group_numbers(layout, p.panel, group);
-  for (int64_t first = 0; first < inputs; first += kBlockInputs) {
-    const int64_t count = std::min(kBlockInputs, inputs - first);
+  const Numbers numbers = group_numbers(layout, tile.panel, group);
+  for (int64_t first = 0; first < inputs; first += kSegmentInputs) {
+    const int64_t count = std::min<int64_t>(kSegmentInputs, inputs - first);
     Block block;
-    decode_segment({layout, p.panel + layout.group_offset(group), inputs, first, count}, block);
-    for (int64_t t = 0; t < tokens; ++t) {
-      const float* x = p.x + (first_token + t) * p.x_stride + group * layout.group_inputs + first;
-      add_segment(layout, block, count, numbers, x, sums[t]);
+    decode_segment({layout, tile.panel + layout.group_offset(group), inputs, first, count}, block);
+    for (int64_t t = 0; t < tile.tokens; ++t) {
+      std::array<float, kSegmentInputs> x;
+      tile.read_inputs(t, group * layout.group_inputs + first, count, x.data());
+      add_segment(layout, block, count, numbers, x.data(), sums[t]);
     }
   }
 }
 
-void multiply_panel(const PanelProduct& p) {
-  const PackedLayout& layout = *p.layout;
+void multiply_tile(const Tile& tile, float* y) {
+  const PackedLayout& layout = tile.layout;
   const int64_t outers = (layout.groups + layout.groups_per_outer - 1) / layout.groups_per_outer;
-  for (int64_t first_token = 0; first_token < p.tokens; first_token += kTokenTile) {
-    const int64_t tokens = std::min(kTokenTile, p.tokens - first_token);
-    std::array<Lanes, kTokenTile> totals{};
-    for (int64_t outer = 0; outer < outers; ++outer) {
-      std::array<Sums, kTokenTile> sums;
-      const int64_t end = std::min((outer + 1) * layout.groups_per_outer, layout.groups);
-      for (int64_t group = outer * layout.groups_per_outer; group < end; ++group) {
-        add_group(p, group, first_token, tokens, sums.data());
-      }
-      const Numbers factors = outer_numbers(layout, p.panel, outer);
-      for (size_t t = 0; t < static_cast<size_t>(tokens); ++t) {
-        for (size_t r = 0; r < kPanelRows; ++r) {
-          totals[t][r] += sums[t].products[r] * factors.scales[r] + sums[t].minimums[r] * factors.minimums[r];
-        }
+  std::array<Lanes, kTokenTile> totals{};
+  for (int64_t outer = 0; outer < outers; ++outer) {
+    std::array<Sums, kTokenTile> sums;
+    const int64_t end = std::min((outer + 1) * layout.groups_per_outer, layout.groups);
+    for (int64_t group = outer * layout.groups_per_outer; group < end; ++group) {
+      add_group(tile, group, sums.data());
+    }
+    const Numbers factors = outer_numbers(layout, tile.panel, outer);
+    for (size_t t = 0; t < static_cast<size_t>(tile.tokens); ++t) {
+      for (size_t r = 0; r < kPanelRows; ++r) {
+        totals[t][r] += sums[t].products[r] * factors.scales[r] + sums[t].minimums[r] * factors.minimums[r];
       }
     }
-    for (int64_t t = 0; t < tokens; ++t) {
-      float* y = p.y + (first_token + t) * p.y_stride;
-      std::memcpy(y, totals[static_cast<size_t>(t)].data(), sizeof(Lanes));
+  }
+  for (int64_t t = 0; t < tile.tokens; ++t) {
+    std::memcpy(y + t * tile.product.y_stride, totals[static_cast<size_t>(t)].data(), sizeof(Lanes));
+  }
+}
+
+void multiply(const MatrixProduct& p) {
+  const PackedLayout& layout = *static_cast<const PackedLayout*>(p.shape->layout);
+  for (int64_t panel = 0; panel < p.panel_count; ++panel) {
+    const auto* from = reinterpret_cast<const std::byte*>(p.panels + panel * p.panel_bytes);
+    for (int64_t first = 0; first < p.tokens; first += kTokenTile) {
+      multiply_tile({p, layout, from, first, std::min(kTokenTile, p.tokens - first)},
+                    p.y + first * p.y_stride + panel * kPanelRows);
     }
   }
 }
 
-void decode_row(const PackedLayout& layout, const std::byte* panel, int64_t row, float* out) {
+}  // namespace
+
+void decode_packed_row(const PackedLayout& layout, const std::byte* panel, int64_t row, float* out) {
   const auto r = static_cast<size_t>(row);
   for (int64_t group = 0; group < layout.groups; ++group) {
     const Numbers numbers = group_numbers(layout, panel, group);
@@ -309,8 +339,8 @@ void decode_row(const PackedLayout& layout, const std::byte* panel, int64_t row,
     const float scale = numbers.scales[r] * factors.scales[r];
     const float minimum = numbers.minimums[r] * factors.minimums[r];
     const int64_t inputs = layout.inputs_of(group);
-    for (int64_t first = 0; first < inputs; first += kBlockInputs) {
-      const int64_t count = std::min(kBlockInputs, inputs - first);
+    for (int64_t first = 0; first < inputs; first += kSegmentInputs) {
+      const int64_t count = std::min<int64_t>(kSegmentInputs, inputs - first);
       Block block;
       decode_segment({layout, panel + layout.group_offset(group), inputs, first, count}, block);
       float* to = out + group * layout.group_inputs + first;
@@ -322,7 +352,7 @@ void decode_row(const PackedLayout& layout, const std::byte* panel, int64_t row,
   }
 }
 
-float dot(const float* a, const float* b, int64_t count) {
+float dot_portable(const float* a, const float* b, int64_t count) {
   Lanes sums{};
   int64_t i = 0;
   for (; i + kPanelRows <= count; i += kPanelRows) {
@@ -335,12 +365,8 @@ float dot(const float* a, const float* b, int64_t count) {
   return sums[0];
 }
 
-constexpr Kernels kPortable = {"portable", multiply_panel, decode_row, dot};
-
-}  // namespace
-
-const Kernels& portable_kernels() {
-  return kPortable;
+MultiplyFunction multiply_portable() {
+  return multiply;
 }
 
 }  // namespace beryl::backend

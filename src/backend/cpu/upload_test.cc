@@ -119,8 +119,8 @@ void expect_values(const PackedMatrix& matrix, const QuantMatrix& published, int
   const std::span<const int32_t> order = matrix.input_order(static_cast<int>(first_panel));
   for (int64_t row = 0; row < published.rows; ++row) {
     decoder.decode(row, expected);
-    portable_kernels().decode_row(matrix.layout(), matrix.panel(first_panel + row / 16 * step), row % 16,
-                                  packed_order.data());
+    decode_packed_row(matrix.layout(), matrix.panel(first_panel + row / 16 * step), row % 16,
+                      packed_order.data());
     std::vector<float> actual = packed_order;
     for (size_t i = 0; i < order.size(); ++i) actual[static_cast<size_t>(order[i])] = packed_order[i];
     ASSERT_EQ(actual, expected) << "row " << row;

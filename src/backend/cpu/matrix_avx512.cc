@@ -1,0 +1,12 @@
+#include "backend/cpu/lanes_avx512.h"
+//
+#include "backend/cpu/matrix_fma.h"
+#include "backend/cpu/matrix_kernels.h"
+
+namespace beryl::backend {
+
+MultiplyFunction multiply_avx512() {
+  return multiply_fma;
+}
+
+}  // namespace beryl::backend

@@ -1,0 +1,516 @@
+// Matrix kernels in AVX-512 with bf16 dot products (vdpbf16ps), for codes that bf16 holds exactly and bf16
+// inputs. Other codes and inputs go to the multiply-add kernels of the same instruction set.
+//
+// Order of a segment's sum: pairs of inputs (2i, 2i + 1), ascending, in one chain from zero; then as
+// matrix_steps.h says. Few tokens stream the codes once, several segments at a time so that their chains
+// overlap; many tokens expand four panels, 256 inputs at a time, to bf16 in a buffer that stays in the first
+// cache, and run tiles of four panels by three tokens over it. Both add the same numbers in the same order.
+
+#include "backend/cpu/lanes_avx512.h"
+//
+#include "backend/cpu/matrix_fma.h"
+#include "backend/cpu/matrix_kernels.h"
+
+namespace beryl::backend {
+namespace {
+
+using Pairs = __m512i;  // two neighbouring inputs of 16 rows, as bf16
+
+// ---- Expanders of one code line to pairs, in the order of the inputs ----
+
+struct PairsBf16 {
+  static constexpr int kPairs = 1;
+  explicit PairsBf16(const PanelShape&) {}
+  void expand(const unsigned char* line, Pairs* out) const { out[0] = load_words(line); }
+};
+
+// bf16 of all byte codes, as tables of high and low bytes for each half of the codes.
+struct ByteTables {
+  __m512i high[4];
+  __m512i low[4];
+};
+
+inline ByteTables byte_tables(const float* values) {
+  alignas(64) unsigned char high[256];
+  alignas(64) unsigned char low[256];
+  for (int code = 0; code < 256; ++code) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, values + code, sizeof(bits));
+    high[code] = static_cast<unsigned char>(bits >> 24);
+    low[code] = static_cast<unsigned char>(bits >> 16);
+  }
+  ByteTables tables;
+  for (int i = 0; i < 4; ++i) {
+    tables.high[i] = _mm512_load_si512(high + 64 * i);
+    tables.low[i] = _mm512_load_si512(low + 64 * i);
+  }
+  return tables;
+}
+
+// Bytes of the even inputs (in the low bytes of the halves) and of the odd ones, put together.
+inline void join(__m512i high, __m512i low, Pairs* out) {
+  const __m512i upper = _mm512_set1_epi16(static_cast<short>(0xff00));
+  // 0xCA: where the mask has a one the first, else the second.
+  out[0] = _mm512_ternarylogic_epi32(upper, _mm512_slli_epi16(high, 8), low, 0xCA);
+  out[1] = _mm512_ternarylogic_epi32(upper, high, _mm512_srli_epi16(low, 8), 0xCA);
+}
+
+// E4M3: the sign is apart, so half a table is enough.
+struct PairsE4m3 {
+  static constexpr int kPairs = 2;
+  explicit PairsE4m3(const PanelShape& shape) : tables(byte_tables(shape.code_values)) {}
+  void expand(const unsigned char* line, Pairs* out) const {
+    const __m512i w = load_words(line);
+    const __m512i high = _mm512_permutex2var_epi8(tables.high[0], w, tables.high[1]);
+    const __m512i low = _mm512_permutex2var_epi8(tables.low[0], w, tables.low[1]);
+    // 0xF8: high | (w & mask).
+    join(_mm512_ternarylogic_epi32(high, w, _mm512_set1_epi8(static_cast<char>(0x80)), 0xF8), low, out);
+  }
+  ByteTables tables;
+};
+
+// Any byte code.
+struct PairsByte {
+  static constexpr int kPairs = 2;
+  explicit PairsByte(const PanelShape& shape) : tables(byte_tables(shape.code_values)) {}
+  void expand(const unsigned char* line, Pairs* out) const {
+    const __m512i w = load_words(line);
+    const __mmask64 upper = _mm512_movepi8_mask(w);
+    const __m512i high =
+        _mm512_mask_blend_epi8(upper, _mm512_permutex2var_epi8(tables.high[0], w, tables.high[1]),
+                               _mm512_permutex2var_epi8(tables.high[2], w, tables.high[3]));
+    const __m512i low =
+        _mm512_mask_blend_epi8(upper, _mm512_permutex2var_epi8(tables.low[0], w, tables.low[1]),
+                               _mm512_permutex2var_epi8(tables.low[2], w, tables.low[3]));
+    join(high, low, out);
+  }
+  ByteTables tables;
+};
+
+// `count` values (16, 32 or 64) as bf16, repeated to fill 64 entries.
+struct HalfTable {
+  __m512i first;
+  __m512i second;
+};
+inline HalfTable half_table(const float* values, int count) {
+  alignas(64) uint16_t bits[64];
+  for (int i = 0; i < 64; ++i) {
+    uint32_t word;
+    __builtin_memcpy(&word, values + i % count, sizeof(word));
+    bits[i] = static_cast<uint16_t>(word >> 16);
+  }
+  return {_mm512_load_si512(bits), _mm512_load_si512(bits + 32)};
+}
+
+// Four bits: index bits above the fourth do not matter, the table repeats.
+struct PairsNibble {
+  static constexpr int kPairs = 4;
+  explicit PairsNibble(const PanelShape& shape) : table(half_table(shape.code_values, 16).first) {}
+  void expand(const unsigned char* line, Pairs* out) const {
+    const __m512i w = load_words(line);
+    out[0] = _mm512_permutexvar_epi16(w, table);
+    out[1] = _mm512_permutexvar_epi16(_mm512_srli_epi16(w, 4), table);
+    out[2] = _mm512_permutexvar_epi16(_mm512_srli_epi16(w, 8), table);
+    out[3] = _mm512_permutexvar_epi16(_mm512_srli_epi16(w, 12), table);
+  }
+  __m512i table;
+};
+
+// Five or six bits: the plane line's bits above the code line's four.
+struct PairsPlane {
+  static constexpr int kPairs = 4;
+  explicit PairsPlane(const PanelShape& shape)
+      : table(half_table(shape.code_values, 16 << shape.plane_bits)),
+        bits(static_cast<unsigned>(shape.plane_bits)),
+        mask(_mm512_set1_epi16(static_cast<short>(((1 << shape.plane_bits) - 1) << 4))) {}
+  void expand(const unsigned char* line, __m512i plane, Pairs* out) const {
+    const __m512i w = load_words(line);
+    const __m512i index[4] = {w, _mm512_srli_epi16(w, 4), _mm512_srli_epi16(w, 8), _mm512_srli_epi16(w, 12)};
+    __m512i high = _mm512_slli_epi16(plane, 4);
+    const __m128i step = _mm_cvtsi32_si128(static_cast<int>(bits));
+    for (int pair = 0; pair < 4; ++pair) {
+      const __m512i code = _mm512_ternarylogic_epi32(mask, high, index[pair], 0xCA);
+      out[pair] = _mm512_permutex2var_epi16(table.first, code, table.second);
+      // The next pair's bits: from the plane, because `high` has lost them above bit 15.
+      plane = _mm512_srl_epi16(plane, step);
+      high = _mm512_slli_epi16(plane, 4);
+    }
+  }
+  HalfTable table;
+  unsigned bits;
+  __m512i mask;
+};
+
+template <typename Codes>
+inline void expand_line(const Codes& codes, const PanelShape&, const Segment& segment, int64_t line,
+                        Pairs* out) {
+  codes.expand(segment.lines + line * 64, out);
+}
+inline void expand_line(const PairsPlane& codes, const PanelShape& shape, const Segment& segment,
+                        int64_t line, Pairs* out) {
+  codes.expand(segment.lines + line * 64, plane_from(shape, segment.planes, segment.first / 8 + line), out);
+}
+
+inline Lanes dot_pairs(Lanes sum, Pairs a, __m512i b) {
+  return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+}
+// One pair of inputs of a token in all lanes.
+inline __m512i broadcast_pair(const uint16_t* x) {
+  int32_t pair;
+  __builtin_memcpy(&pair, x, sizeof(pair));
+  return _mm512_set1_epi32(pair);
+}
+inline const uint16_t* x_of(const MatrixProduct& p, int64_t token) {
+  return static_cast<const uint16_t*>(p.x) + x_row(p, token) * p.x_stride;
+}
+
+// ---- Few tokens: streaming ----
+
+// Sums of kSegments successive full segments for kTokens rows. Their chains run side by side.
+template <typename Codes, int kTokens, int kSegments>
+inline void sum_segments(const PanelShape& shape, const Codes& codes, const Segment* segments,
+                         const uint16_t* const* x, int64_t lines, Lanes (*sums)[kSegments]) {
+  for (int t = 0; t < kTokens; ++t) {
+    for (int s = 0; s < kSegments; ++s) sums[t][s] = zeros();
+  }
+  for (int64_t line = 0; line < lines; ++line) {
+#pragma GCC unroll 8
+    for (int s = 0; s < kSegments; ++s) {
+      Pairs pairs[Codes::kPairs];
+      expand_line(codes, shape, segments[s], line, pairs);
+      const int64_t at = segments[s].input + line * 2 * Codes::kPairs;
+#pragma GCC unroll 4
+      for (int i = 0; i < Codes::kPairs; ++i) {
+#pragma GCC unroll 4
+        for (int t = 0; t < kTokens; ++t)
+          sums[t][s] = dot_pairs(sums[t][s], pairs[i], broadcast_pair(x[t] + at + 2 * i));
+      }
+    }
+  }
+}
+
+constexpr int64_t kPrefetchBytes = 4096;
+
+inline void prefetch_ahead(const unsigned char* from, int64_t bytes) {
+  for (int64_t at = 0; at < bytes; at += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(from + kPrefetchBytes + at), _MM_HINT_T0);
+  }
+}
+
+template <typename Codes, int kTokens, int kAtOnce>
+void stream_panel(const MatrixProduct& p, const Codes& codes, const unsigned char* panel, int64_t first_token,
+                  float* y) {
+  const PanelShape& shape = *p.shape;
+  const uint16_t* x[kTokens];
+  for (int t = 0; t < kTokens; ++t) x[t] = x_of(p, first_token + t);
+  Steps<kTokens> steps;
+  const int64_t count = segment_count(&shape);
+  int64_t index = 0;
+  const auto finish = [&](int64_t segment_index, int t, Lanes sum) {
+    const int64_t group = segment_index / shape.segments_per_group;
+    const GroupNumbers numbers = load_group_numbers(shape, panel, group);
+    steps.add_segment(shape, numbers, t, sum, segment_sum(p, first_token + t, segment_index));
+  };
+  const auto end_of = [&](int64_t segment_index) {
+    if ((segment_index + 1) % shape.segments_per_group != 0) return;
+    const int64_t group = segment_index / shape.segments_per_group;
+    if (ends_outer(shape, group)) steps.end_outer(shape, panel, group);
+  };
+  const int64_t full = shape.group_inputs < kSegmentInputs ? shape.group_inputs : kSegmentInputs;
+  const int64_t full_lines = (full + shape.line_inputs - 1) / shape.line_inputs;
+  while (index < count) {
+    Segment segments[kAtOnce];
+    bool all_full = index + kAtOnce <= count;
+    for (int s = 0; s < kAtOnce && all_full; ++s) {
+      const int64_t at = index + s;
+      segments[s] = segment_of(shape, panel, at / shape.segments_per_group, at % shape.segments_per_group);
+      all_full = segments[s].count == full;
+    }
+    if (all_full) {
+      prefetch_ahead(segments[0].lines, segments[kAtOnce - 1].lines + full_lines * 64 - segments[0].lines);
+      Lanes sums[kTokens][kAtOnce];
+      sum_segments<Codes, kTokens, kAtOnce>(shape, codes, segments, x, full_lines, sums);
+      for (int s = 0; s < kAtOnce; ++s) {
+        for (int t = 0; t < kTokens; ++t) finish(index + s, t, sums[t][s]);
+        end_of(index + s);
+      }
+      index += kAtOnce;
+      continue;
+    }
+    const Segment one =
+        segment_of(shape, panel, index / shape.segments_per_group, index % shape.segments_per_group);
+    if (one.count > 0) {
+      const int64_t lines = (one.count + shape.line_inputs - 1) / shape.line_inputs;
+      Lanes sums[kTokens][1];
+      sum_segments<Codes, kTokens, 1>(shape, codes, &one, x, lines, sums);
+      for (int t = 0; t < kTokens; ++t) finish(index, t, sums[t][0]);
+    }
+    end_of(index);
+    ++index;
+  }
+  for (int t = 0; t < kTokens; ++t) store(y + t * p.y_stride, steps.total[t]);
+}
+
+template <typename Codes>
+void stream(const MatrixProduct& p, const Codes& codes) {
+  for (int64_t panel = 0; panel < p.panel_count; ++panel) {
+    const unsigned char* from = p.panels + panel * p.panel_bytes;
+    float* y = p.y + panel * 16;
+    if (p.tokens == 1) {
+      stream_panel<Codes, 1, 8>(p, codes, from, 0, y);
+    } else if (p.tokens == 2) {
+      stream_panel<Codes, 2, 4>(p, codes, from, 0, y);
+    } else {
+      stream_panel<Codes, 3, 4>(p, codes, from, 0, y);
+    }
+  }
+}
+
+// ---- Many tokens: expand, then tiles ----
+
+constexpr int kTilePanels = 4;
+constexpr int kTileTokens = 3;
+constexpr int64_t kBlockInputs = 256;
+
+// Four panels (fewer are padded with the last) over a block of whole groups.
+struct Block {
+  uint32_t* codes;  // [pairs of the block][panel][16 rows], padded to whole lines of each segment
+  float* scales;    // [segments of the block][panel][16], where the shape has scales
+  float* zeros;     // the same, where it has zero points
+  int64_t first;    // segment
+  int64_t segments;
+};
+
+template <int kTokens>
+void run_tile(const PanelShape& shape, const MatrixProduct& p, const Block& block, int64_t first_token,
+              Lanes (*sums)[kTilePanels]) {
+  const uint16_t* x[kTokens];
+  for (int t = 0; t < kTokens; ++t) x[t] = x_of(p, first_token + t);
+  const uint32_t* codes = block.codes;
+  for (int64_t s = 0; s < block.segments; ++s) {
+    const int64_t index = block.first + s;
+    const Segment segment =
+        segment_of(shape, nullptr, index / shape.segments_per_group, index % shape.segments_per_group);
+    if (segment.count <= 0) continue;
+    Lanes part[kTokens][kTilePanels];
+    for (int t = 0; t < kTokens; ++t) {
+      for (int i = 0; i < kTilePanels; ++i) part[t][i] = zeros();
+    }
+    const int64_t pairs = (segment.count + shape.line_inputs - 1) / shape.line_inputs * shape.line_inputs / 2;
+    for (int64_t k = 0; k < pairs; ++k) {
+      __m512i weights[kTilePanels];
+#pragma GCC unroll 4
+      for (int i = 0; i < kTilePanels; ++i)
+        weights[i] = _mm512_load_si512(codes + (k * kTilePanels + i) * 16);
+#pragma GCC unroll 4
+      for (int t = 0; t < kTokens; ++t) {
+        const __m512i input = broadcast_pair(x[t] + segment.input + 2 * k);
+#pragma GCC unroll 4
+        for (int i = 0; i < kTilePanels; ++i) part[t][i] = dot_pairs(part[t][i], weights[i], input);
+      }
+    }
+    codes += pairs * kTilePanels * 16;
+    const float* scales = block.scales + s * kTilePanels * 16;
+    for (int t = 0; t < kTokens; ++t) {
+      for (int i = 0; i < kTilePanels; ++i) {
+        Lanes sum = part[t][i];
+        if (shape.has_zeros) {
+          const float x_sum = segment_sum(p, first_token + t, index);
+          sum = fnma(load(block.zeros + (s * kTilePanels + i) * 16), all(x_sum), sum);
+        }
+        sums[t][i] = shape.scale == ScaleKind::kNone ? add(sums[t][i], sum)
+                                                     : fma(load(scales + i * 16), sum, sums[t][i]);
+      }
+    }
+  }
+}
+
+template <typename Codes>
+void expand_block(const PanelShape& shape, const Codes& codes, const unsigned char* const* panels,
+                  const Block& block) {
+  uint32_t* to = block.codes;
+  for (int64_t s = 0; s < block.segments; ++s) {
+    const int64_t index = block.first + s;
+    const int64_t group = index / shape.segments_per_group;
+    int64_t pairs = 0;
+    for (int i = 0; i < kTilePanels; ++i) {
+      const Segment segment = segment_of(shape, panels[i], group, index % shape.segments_per_group);
+      if (segment.count <= 0) break;
+      const int64_t lines = (segment.count + shape.line_inputs - 1) / shape.line_inputs;
+      for (int64_t line = 0; line < lines; ++line) {
+        Pairs out[Codes::kPairs];
+        expand_line(codes, shape, segment, line, out);
+        for (int k = 0; k < Codes::kPairs; ++k) {
+          _mm512_store_si512(to + ((line * Codes::kPairs + k) * kTilePanels + i) * 16, out[k]);
+        }
+      }
+      pairs = lines * Codes::kPairs;
+      const GroupNumbers numbers = load_group_numbers(shape, panels[i], group);
+      store(block.scales + (s * kTilePanels + i) * 16, numbers.scale);
+      if (shape.has_zeros) store(block.zeros + (s * kTilePanels + i) * 16, numbers.zero);
+    }
+    to += pairs * kTilePanels * 16;
+  }
+}
+
+// Sums of one token's four panels between blocks: products of level 1, and totals.
+struct TileSums {
+  float products[kTilePanels][16];
+  float totals[kTilePanels][16];
+};
+
+template <int kTokens>
+void run_tokens(const PanelShape& shape, const MatrixProduct& p, const Block& block, int64_t first_token,
+                TileSums* kept) {
+  Lanes sums[kTokens][kTilePanels];
+  for (int t = 0; t < kTokens; ++t) {
+    for (int i = 0; i < kTilePanels; ++i) sums[t][i] = load(kept[t].products[i]);
+  }
+  run_tile<kTokens>(shape, p, block, first_token, sums);
+  for (int t = 0; t < kTokens; ++t) {
+    for (int i = 0; i < kTilePanels; ++i) store(kept[t].products[i], sums[t][i]);
+  }
+}
+
+// Level 2, once the last group of an outer group is in.
+inline void end_outer(const PanelShape& shape, const MatrixProduct& p, const unsigned char* const* panels,
+                      int64_t group, int64_t first_token, int64_t tokens, TileSums* kept) {
+  const int64_t first_group = group / shape.groups_per_outer * shape.groups_per_outer;
+  for (int i = 0; i < kTilePanels; ++i) {
+    const unsigned char* from = outer_numbers(shape, panels[i], group);
+    const Lanes scale = load_numbers(shape.outer, from);
+    Lanes outer_minimum = zeros();
+    if (shape.has_outer_minimum)
+      outer_minimum = load_numbers(shape.outer, from + 16 * number_bytes(shape.outer));
+    for (int64_t t = 0; t < tokens; ++t) {
+      const Lanes products = load(kept[t].products[i]);
+      Lanes total = load(kept[t].totals[i]);
+      total = shape.outer != ScaleKind::kNone ? fma(scale, products, total) : add(total, products);
+      if (shape.minimum != ScaleKind::kNone) {
+        Lanes minimums = zeros();
+        for (int64_t g = first_group; g <= group; ++g) {
+          const Lanes minimum = load_group_numbers(shape, panels[i], g).minimum;
+          for (int64_t s = 0; s < shape.segments_per_group; ++s) {
+            if (segment_of(shape, nullptr, g, s).count <= 0) continue;
+            const float x_sum = segment_sum(p, first_token + t, g * shape.segments_per_group + s);
+            minimums = fma(minimum, all(x_sum), minimums);
+          }
+        }
+        total = shape.has_outer_minimum ? fma(outer_minimum, minimums, total) : add(total, minimums);
+      }
+      store(kept[t].totals[i], total);
+      store(kept[t].products[i], zeros());
+    }
+  }
+}
+
+// Segments that a block takes: whole groups, 256 inputs where groups allow it.
+inline int64_t block_segments(const PanelShape& shape) {
+  if (shape.groups == 1) return kBlockInputs / kSegmentInputs;
+  const int64_t groups = kBlockInputs / shape.group_inputs;
+  return (groups > 0 ? groups : 1) * shape.segments_per_group;
+}
+
+template <typename Codes>
+void multiply_tiles(const MatrixProduct& p, const Codes& codes, const unsigned char* const* panels,
+                    int64_t first_token, int64_t tokens, TileSums* kept) {
+  const PanelShape& shape = *p.shape;
+  const int64_t count = segment_count(&shape);
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int i = 0; i < kTilePanels; ++i) {
+      store(kept[t].products[i], zeros());
+      store(kept[t].totals[i], zeros());
+    }
+  }
+  const int64_t outer_segments = shape.groups_per_outer * shape.segments_per_group;
+  for (int64_t first = 0; first < count;) {
+    const int64_t left_in_outer = outer_segments - first % outer_segments;
+    int64_t segments = block_segments(shape);
+    if (segments > left_in_outer) segments = left_in_outer;
+    if (segments > count - first) segments = count - first;
+    const Block block = {reinterpret_cast<uint32_t*>(p.scratch),
+                         p.scratch + kTilePanels * 16 * kBlockInputs / 2,
+                         p.scratch + kTilePanels * 16 * (kBlockInputs / 2 + 16), first, segments};
+    expand_block(shape, codes, panels, block);
+    int64_t t = 0;
+    for (; t + kTileTokens <= tokens; t += kTileTokens)
+      run_tokens<kTileTokens>(shape, p, block, first_token + t, kept + t);
+    if (tokens - t == 2) run_tokens<2>(shape, p, block, first_token + t, kept + t);
+    if (tokens - t == 1) run_tokens<1>(shape, p, block, first_token + t, kept + t);
+    first += segments;
+    if (first % outer_segments == 0 || first == count) {
+      end_outer(shape, p, panels, (first - 1) / shape.segments_per_group, first_token, tokens, kept);
+    }
+  }
+}
+
+template <typename Codes>
+void tile(const MatrixProduct& p, const Codes& codes) {
+  TileSums* kept = reinterpret_cast<TileSums*>(p.scratch + kTileScratchFloats);
+  for (int64_t panel = 0; panel < p.panel_count; panel += kTilePanels) {
+    const unsigned char* panels[kTilePanels];
+    for (int i = 0; i < kTilePanels; ++i) {
+      const int64_t at = panel + i < p.panel_count ? panel + i : p.panel_count - 1;
+      panels[i] = p.panels + at * p.panel_bytes;
+    }
+    for (int64_t first = 0; first < p.tokens; first += kKernelTokens) {
+      const int64_t tokens = p.tokens - first < kKernelTokens ? p.tokens - first : kKernelTokens;
+      multiply_tiles(p, codes, panels, first, tokens, kept);
+      for (int64_t t = 0; t < tokens; ++t) {
+        for (int i = 0; i < kTilePanels && panel + i < p.panel_count; ++i) {
+          store(p.y + (first + t) * p.y_stride + (panel + i) * 16, load(kept[t].totals[i]));
+        }
+      }
+    }
+  }
+}
+
+template <typename Codes>
+void multiply_with(const MatrixProduct& p) {
+  const Codes codes(*p.shape);
+  if (p.tokens <= 3) {
+    stream(p, codes);
+  } else {
+    tile(p, codes);
+  }
+}
+
+// Pairs never straddle groups, and a block holds whole groups.
+inline bool has_whole_lines(const PanelShape& shape) {
+  return shape.groups == 1 ||
+         (shape.group_inputs % 8 == 0 && kBlockInputs % shape.group_inputs == 0 && shape.group_inputs >= 16);
+}
+
+void multiply(const MatrixProduct& p) {
+  if (!p.x_is_bf16 || !has_whole_lines(*p.shape)) return multiply_fma(p);
+  switch (p.shape->codes) {
+    case CodeKind::kBf16:
+      return multiply_with<PairsBf16>(p);
+    case CodeKind::kE4m3:
+      return multiply_with<PairsE4m3>(p);
+    case CodeKind::kI8:
+    case CodeKind::kU8:
+      return multiply_with<PairsByte>(p);
+    case CodeKind::kE2m1:
+    case CodeKind::kI4:
+    case CodeKind::kU4:
+      return multiply_with<PairsNibble>(p);
+    case CodeKind::kI5:
+    case CodeKind::kU5:
+    case CodeKind::kI6:
+    case CodeKind::kU6:
+      return multiply_with<PairsPlane>(p);
+    case CodeKind::kF16:
+    case CodeKind::kF32:
+    case CodeKind::kNf4:
+      return multiply_fma(p);
+  }
+}
+
+}  // namespace
+
+MultiplyFunction multiply_avx512_bf16() {
+  return multiply;
+}
+
+}  // namespace beryl::backend
