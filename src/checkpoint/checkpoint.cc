@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "checkpoint/config_fields.h"
+#include "checkpoint/gguf_names.h"
 #include "checkpoint/limits.h"
 
 namespace beryl::checkpoint {
@@ -43,6 +44,14 @@ QuantizationConfig read_quantization(const std::filesystem::path& directory, con
   return read_modelopt_file(path);
 }
 
+WeightMap make_gguf_weight_map(const TensorTable& tensors, const ModelConfig& config) {
+  try {
+    return make_weight_map(tensors, config, QuantizationConfig());
+  } catch (const Error& error) {
+    throw Error(error.code(), message_for_gguf(error.message()), message_for_gguf(error.help()));
+  }
+}
+
 }  // namespace
 
 Checkpoint::Checkpoint(const std::filesystem::path& directory, const nlohmann::json& config)
@@ -59,7 +68,7 @@ Checkpoint::Checkpoint(const std::filesystem::path& path, GgufModel model)
       config_(std::move(model.config)),
       generation_(std::move(model.generation)),
       shards_(std::move(model.shards)),
-      weights_(make_weight_map(shards_.tensors(), config_, quantization_)) {}
+      weights_(make_gguf_weight_map(shards_.tensors(), config_)) {}
 
 Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   return with_context("model '" + path.string() + "'", [&] {

@@ -139,7 +139,9 @@ TEST_P(GgufConfigTest, PublishedSizes) {
     EXPECT_EQ(layer.kv_heads, slides ? size.sliding_kv : size.full_kv) << i;
     EXPECT_EQ(layer.intermediate_size, is_shared && size.wide_width > 0 ? size.wide_width : size.width) << i;
     EXPECT_EQ(layer.v_is_k, !slides && size.v_is_k) << i;
-    if (!is_shared) EXPECT_EQ(layer.kv_source, i);
+    if (!is_shared) {
+      EXPECT_EQ(layer.kv_source, i);
+    }
   }
   // The published donors.
   if (size.name == "E2B") {

@@ -175,6 +175,19 @@ TEST_F(GgufFilesTest, AnAbsentFileIsAnError) {
   EXPECT_FALSE(find_gguf_file(path()));
 }
 
+TEST_F(GgufFilesTest, WeightsAreMissedByTheNamesInTheFile) {
+  write("m.gguf", keys().tensor(kTable).tensor(kFactors).tensor({"blk.0.attn_norm.weight", {33}, 0}));
+  try {
+    Checkpoint::open(path("m.gguf"));
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.message(),
+                AllOf(HasSubstr("model '"), HasSubstr("m.gguf'"),
+                      HasSubstr("tensor 'blk.0.attn_norm.weight' has shape [33], but the file's "
+                                "metadata calls for [32]")));
+  }
+}
+
 // What llama.cpp's converter made of a checkpoint, against that checkpoint's own config.json.
 class ConvertedModelTest : public testing::TestWithParam<std::string> {
  protected:

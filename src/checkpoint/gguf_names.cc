@@ -94,4 +94,30 @@ std::optional<std::string> name_to_gguf(std::string_view name) {
   return fmt::format("{}{}.{}", kBlockPrefix, *index, pair->gguf);
 }
 
+std::string message_for_gguf(std::string_view message) {
+  constexpr std::string_view kConfigFile = "config.json";
+  std::string result;
+  while (!message.empty()) {
+    if (message.starts_with(kConfigFile)) {
+      result += "the file's metadata";
+      message.remove_prefix(kConfigFile.size());
+      continue;
+    }
+    const size_t end = message.front() == '\'' ? message.find('\'', 1) : std::string_view::npos;
+    if (end != std::string_view::npos) {
+      const std::string_view name = message.substr(1, end - 1);
+      auto renamed = name_to_gguf(name);
+      if (!renamed) renamed = name_to_gguf(std::string(name) + ".weight");
+      if (renamed) {
+        result += fmt::format("'{}'", *renamed);
+        message.remove_prefix(end + 1);
+        continue;
+      }
+    }
+    result += message.front();
+    message.remove_prefix(1);
+  }
+  return result;
+}
+
 }  // namespace beryl::checkpoint

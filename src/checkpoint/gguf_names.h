@@ -14,4 +14,8 @@ std::optional<std::string> name_from_gguf(std::string_view gguf_name);
 // The way back, for messages. Nothing for names that no GGUF file has.
 std::optional<std::string> name_to_gguf(std::string_view name);
 
+// A message about a model, said for someone who has a GGUF file: quoted names of tensors and modules are that
+// file's, and what is said of config.json is said of its metadata.
+std::string message_for_gguf(std::string_view message);
+
 }  // namespace beryl::checkpoint

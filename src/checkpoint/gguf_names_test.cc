@@ -38,6 +38,18 @@ TEST(GgufNamesTest, UnknownNamesHaveNone) {
   }
 }
 
+TEST(GgufNamesTest, MessagesSpeakOfTheFile) {
+  EXPECT_EQ(
+      message_for_gguf("tensor 'model.language_model.layers.3.self_attn.q_proj.weight' has shape [1], but "
+                       "config.json calls for [2]"),
+      "tensor 'blk.3.attn_q.weight' has shape [1], but the file's metadata calls for [2]");
+  EXPECT_EQ(message_for_gguf("'model.language_model.layers.3.experts.down_proj' and 'lm_head'"),
+            "'blk.3.ffn_down_exps.weight' and 'output.weight'");
+  for (const char* same : {"", "'", "it's what's 'there'", "'blk.3.attn_q.weight'", "config.jso"}) {
+    EXPECT_EQ(message_for_gguf(same), same);
+  }
+}
+
 // The parts that a name of ours leads to, whatever the table says of Hugging Face's spelling.
 TEST(GgufNamesTest, EveryNameHasItsOwnPartAndTheWayBack) {
   const std::pair<const char*, Part> kParts[] = {

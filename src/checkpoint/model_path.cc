@@ -144,7 +144,11 @@ std::vector<std::string> near_ids(const ModelId& id, const std::vector<std::stri
               fmt::format("give the directory that holds it: '{}'", parent.string()));
 }
 
-[[noreturn]] void refuse_absent_directory(const fs::path& path) {
+[[noreturn]] void refuse_absent_path(const fs::path& path) {
+  if (path.extension() == ".gguf") {
+    throw Error(ErrorCode::kNotFound, fmt::format("there is no file {}", quote(path.string())),
+                "check the path; a model in parts is called by its first part, NAME-00001-of-00002.gguf");
+  }
   throw Error(
       ErrorCode::kNotFound, fmt::format("there is no directory {}", quote(path.string())),
       suggestion_text(near_directories(path),
@@ -249,7 +253,7 @@ ModelPath resolve_model_path(std::string_view model, const CacheEnvironment& env
     return {.path = path, .name = normal.filename().string(), .commit = {}};
   }
   if (fs::exists(status)) refuse_file(path);
-  if (is_spelt_as_path(model)) refuse_absent_directory(path);
+  if (is_spelt_as_path(model)) refuse_absent_path(path);
 
   const auto id = find_model_id(model);
   if (!id) {

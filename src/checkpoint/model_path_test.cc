@@ -133,7 +133,7 @@ TEST_F(ModelPathTest, AGgufFileIsItself) {
   // The cache keeps files under their hashes and links to them.
   fs::create_symlink(models("model.gguf"), models("demo/x.gguf"));
   EXPECT_EQ(resolve(models("demo/x.gguf").string()).name, "x.gguf");
-  EXPECT_THAT(refusal(models("absent.gguf").string()), HasSubstr("there is no directory"));
+  EXPECT_THAT(refusal(models("absent.gguf").string()), HasSubstr("there is no file '/"));
 }
 
 TEST_F(ModelPathTest, MalformedIdsAreRefused) {

@@ -77,7 +77,7 @@ class TokenizerListsReader {
   bool is_special(int32_t id, const Vocabulary& vocabulary) const {
     const int64_t type = lists_.types[static_cast<size_t>(id)];
     const bool is_byte = vocabulary.find_byte(id).has_value();
-    if (type == static_cast<int64_t>(ListedTokenType::kByte) != is_byte) {
+    if ((type == static_cast<int64_t>(ListedTokenType::kByte)) != is_byte) {
       fail(ErrorCode::kInvalidInput,
            fmt::format("{}[{}] is {}, but the token is '{}'", kTypesField, id, type, vocabulary.text(id)));
     }

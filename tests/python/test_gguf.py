@@ -1,6 +1,9 @@
 """GGUF files that the `gguf` package writes, run from end to end."""
 
 import json
+import os
+import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -8,6 +11,8 @@ import pytest
 gguf = pytest.importorskip("gguf")
 
 PROBLEMS = 12
+PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
+GOOGLE = pathlib.Path(os.environ.get("BERYL_SHARED", PROJECT.parent / "shared")) / "data/tokenizer/tokenizer.json"
 
 
 @pytest.fixture(scope="module", params=["bf16", "q8_0"])
@@ -45,13 +50,26 @@ def test_answers_as_the_reference(demo_gguf, beryl_bin, project):
     assert equal >= PROBLEMS * 2 // 3
 
 
-def test_tokenizes_as_the_reference(demo_gguf, beryl_bin, project):
-    file, _ = demo_gguf
-    vectors = json.loads((project / "testdata/tokenizer/demo_vectors.json").read_text())["encode"]
+def check_tokens(beryl_bin, file, vectors):
     requests = "".join(json.dumps({"text": entry["text"]}) + "\n" for entry in vectors)
     run = subprocess.run([beryl_bin, "tokenize", file, "--stdin-json"], input=requests, capture_output=True, text=True,
                          check=True)
     assert [json.loads(line)["ids"] for line in run.stdout.splitlines()] == [entry["ids"] for entry in vectors]
+
+
+def test_tokenizes_as_the_reference(demo_gguf, beryl_bin, project):
+    check_tokens(beryl_bin, demo_gguf[0],
+                 json.loads((project / "testdata/tokenizer/demo_vectors.json").read_text())["encode"])
+
+
+@pytest.mark.skipif(not GOOGLE.is_file(), reason=f"NOT TESTED with Google's vocabulary: there is no {GOOGLE}")
+def test_tokenizes_with_googles_vocabulary(beryl_bin, project, run_tool, tmp_path):
+    shutil.copy(GOOGLE, tmp_path)
+    shutil.copy(project / "models/demo/chat_template.jinja", tmp_path)
+    made = run_tool("make_gguf_vectors.py", "tokenizer", tmp_path, tmp_path / "google.gguf")
+    assert made.returncode == 0, made.stderr
+    check_tokens(beryl_bin, tmp_path / "google.gguf",
+                 json.loads((project / "testdata/tokenizer/golden_tokens.json").read_text()))
 
 
 @pytest.mark.parametrize("arguments", [("blocks",), ("tokenizer", "models/demo")])
