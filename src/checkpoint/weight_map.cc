@@ -262,6 +262,11 @@ class WeightMapBuilder {
   WeightMap map_;
 };
 
+std::string weight_name(const Role& role, const Weight& weight) {
+  const bool holds_several = parse_tensor_name(weight.module).role.expert != role.expert;
+  return holds_several ? fmt::format("{} ({})", weight.module, role_name(role)) : weight.module;
+}
+
 const Weight* WeightMap::find(const Role& role) const {
   const auto position = weights_.find(role);
   return position == weights_.end() ? nullptr : &position->second;

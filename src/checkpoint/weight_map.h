@@ -23,6 +23,9 @@ struct Weight {
   formats::QuantMatrix matrix;
 };
 
+// The module, with the weight's own name where the module holds several: for messages.
+std::string weight_name(const Role& role, const Weight& weight);
+
 // A tensor that is not used, and why.
 struct SkippedTensor {
   std::string name;

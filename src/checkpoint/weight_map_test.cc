@@ -305,7 +305,7 @@ TEST(WeightMapTest, AnyFieldOfASchemeThatContradictsTheTensorsIsNamed) {
     editor.quantization()["config_groups"]["group_0"]["weights"][field] = value;
     expect_invalid(editor, {part});
   };
-  expect("moe-ct-w4a16-g32", "group_size", 16, "has strategy group");
+  expect("moe-ct-w4a16-g32", "group_size", 16, "down_proj.weight_scale' has shape [96,1], but");
   expect("moe-ct-w4a16-g32", "num_bits", 8, "weight_packed' has shape");
   expect("moe-ct-w4a16-g32", "type", "float", "has type float");
   expect("moe-ct-w4a16-g32", "symmetric", false, "no weight_zero_point");

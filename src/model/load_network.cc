@@ -27,7 +27,7 @@ class MatrixUploads {
 
   void add(const Role& role, MatrixPtr& to) {
     const Weight& weight = weights_.at(role);
-    sources_.push_back({.name = weight.module, .matrix = weight.matrix, .up = {}});
+    sources_.push_back({.name = checkpoint::weight_name(role, weight), .matrix = weight.matrix, .up = {}});
     targets_.push_back(&to);
   }
 
@@ -44,7 +44,10 @@ class MatrixUploads {
                       gate_weight.module, formats::format_name(a.format), formats::scale_text(a),
                       up_weight.module, formats::format_name(b.format), formats::scale_text(b)));
     }
-    sources_.push_back({.name = gate_weight.module, .matrix = a, .up = b, .up_name = up_weight.module});
+    sources_.push_back({.name = checkpoint::weight_name(gate, gate_weight),
+                        .matrix = a,
+                        .up = b,
+                        .up_name = checkpoint::weight_name(up, up_weight)});
     targets_.push_back(&to.gate_up);
     add(down, to.down);
   }

@@ -34,7 +34,8 @@ const TensorRecord* find_weight_part(const Module& module, std::string_view suff
 
 const TensorRecord& require_weight_part(const Module& module, std::string_view suffix) {
   const TensorRecord* tensor = find_weight_part(module, suffix);
-  return tensor != nullptr ? *tensor : require(module, suffix);
+  if (tensor != nullptr) return *tensor;
+  return require(module, is_fused(module) ? suffix.substr(suffix.find('_') + 1) : suffix);
 }
 
 // Throws unless every tensor has one of the suffixes that a way of storing has.
@@ -110,7 +111,9 @@ formats::TileValues float_scales(const Module& module, const ModuleShape& shape,
   const bool is_column = s.size() == 1 || (s.size() == 2 && s[1] == 1);
   const QuantizationScheme* scheme = quantization.find_scheme(module.role, module.name);
   const bool has_blocks = scheme != nullptr && scheme->strategy == "block" && scheme->block_rows > 0;
-  if (is_column && s[0] == shape.rows && !(has_blocks && shape.rows > 1 && s[0] == 1)) {
+  const bool has_groups = scheme != nullptr && scheme->strategy == "group" && scheme->group_size >= 1 &&
+                          scheme->group_size < shape.cols;
+  if (is_column && s[0] == shape.rows && !has_groups && !(has_blocks && shape.rows > 1 && s[0] == 1)) {
     stored.strategy = "channel";
     return tiles;
   }
