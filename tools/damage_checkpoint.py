@@ -27,12 +27,11 @@ def print_list():
 
 def print_markdown():
     """A table for each way to see a damage."""
+    tables = []
     for seen, heading in HEADINGS.items():
-        print(f"## {heading}\n\n| kind | in | what is wrong |\n|---|---|---|")
-        for kind in KINDS.values():
-            if kind.seen == seen:
-                print(f"| `{kind.name}` | `{kind.base}` | {kind.summary} |")
-        print()
+        rows = [f"| `{kind.name}` | `{kind.base}` | {kind.summary} |" for kind in KINDS.values() if kind.seen == seen]
+        tables.append("\n".join([f"## {heading}\n", "| kind | in | what is wrong |", "|---|---|---|", *rows]))
+    print("\n\n".join(tables))
 
 
 def main():

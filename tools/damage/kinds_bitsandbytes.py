@@ -92,7 +92,7 @@ def nibbles_swapped(checkpoint):
     checkpoint[WEIGHT].array = changes.swap_nibbles(checkpoint[WEIGHT].array)
 
 
-@kind("bnb-offset-lost", DOUBLE, Seen.AGAINST, UP)
+@kind("bnb-offset-lost", DOUBLE, Seen.LOADING, UP, "not negative")
 def offset_lost(checkpoint):
     """The offset of the scales is zero."""
     _change_state(checkpoint, nested_offset=0.0)

@@ -23,7 +23,7 @@ def text_fields(name, fields, *says, seen=Seen.OPENING):
 SLIDING, FULL = "sliding_attention", "full_attention"
 
 text_fields("config-fewer-experts", {"num_experts": 7}, "experts.7.down_proj", "num_experts 7")
-text_fields("config-more-experts", {"num_experts": 9}, "router.", "[8", "[9")
+text_fields("config-more-experts", {"num_experts": 9}, "layers.0.router.per_expert_scale", "[8]", "[9]")
 text_fields("config-hidden-size", {"hidden_size": 128}, "embed_tokens.weight", "[512,96]", "[512,128]")
 text_fields("config-mlp-width", {"intermediate_size": 128}, "mlp.down_proj", "[96,64]", "[96,128]")
 text_fields("config-expert-width", {"moe_intermediate_size": 64}, "experts.0.down_proj", "[96,32]", "[96,64]")
@@ -32,12 +32,14 @@ text_fields("config-heads", {"num_attention_heads": 8}, "self_attn.o_proj", "[96
 text_fields("config-heads-of-half-the-size", {"num_attention_heads": 8, "head_dim": 16, "num_key_value_heads": 4},
             "layers.0.self_attn.k_norm", "[32]", "[16]")
 text_fields("config-kv-heads", {"num_key_value_heads": 4}, "layers.0.self_attn.k_proj", "[64,96]", "[128,96]")
-text_fields("config-values-of-their-own", {"attention_k_eq_v": False}, "layers.1.self_attn.k_proj")
+text_fields("config-values-of-their-own", {"attention_k_eq_v": False}, "layers.1.self_attn.k_proj", "[64,96]",
+            "[128,96]")
 text_fields("config-fewer-layers", {"num_hidden_layers": 2, "layer_types": [SLIDING, FULL]}, "layers.2.",
             "num_hidden_layers 2")
-text_fields("config-layer-types", {"layer_types": [FULL, SLIDING, SLIDING, FULL]}, "layers.0.self_attn.")
-text_fields("config-layer-count", {"num_hidden_layers": 6}, "layer_types", "6")
-text_fields("config-no-experts", {"enable_moe_block": False}, "layers.0.experts.0.")
+text_fields("config-layer-types", {"layer_types": [FULL, SLIDING, SLIDING, FULL]}, "layers.0.self_attn.k_norm", "[32]",
+            "[64]")
+text_fields("config-layer-count", {"num_hidden_layers": 6}, "layer_types", "6 entries")
+text_fields("config-no-experts", {"enable_moe_block": False}, "layers.0.experts.0.", "no place")
 text_fields("config-per-layer-inputs", {"hidden_size_per_layer_input": 16}, "per_layer", "missing")
 text_fields("config-experts-in-use", {"top_k_experts": 2}, "top_k_experts", seen=Seen.AGAINST)
 text_fields("config-shared-keys", {"num_kv_shared_layers": 2}, "num_kv_shared_layers", seen=Seen.AGAINST)
@@ -103,11 +105,13 @@ def weights_rule(name, base, field, value, *says):
 
 
 weights_rule("config-strategy", BASE, "strategy", "tensor", LAYERS + "0.experts.0.down_proj", "strategy tensor")
-weights_rule("config-type", BASE, "type", "int", LAYERS + "0.experts.0.down_proj", "int")
-weights_rule("config-fp8-bits", BASE, "num_bits", 4, LAYERS + "0.experts.0.down_proj", "4")
+weights_rule("config-type", BASE, "type", "int", LAYERS + "0.experts.0.down_proj", "type int")
+weights_rule("config-fp8-bits", BASE, "num_bits", 4, LAYERS + "0.experts.0.down_proj", "num_bits 4")
 weights_rule("config-nvfp4-group", "moe-ct-nvfp4", "group_size", 32, LAYERS + "0.experts.0.down_proj", "group_size 32")
-weights_rule("config-int4-bits", "moe-ct-w4a16-g32", "num_bits", 8, LAYERS + "0.experts.0.down_proj", "8")
-weights_rule("config-int4-group", "moe-ct-w4a16-g32", "group_size", 16, "layers.0.", "16")
+weights_rule("config-int4-bits", "moe-ct-w4a16-g32", "num_bits", 8, LAYERS + "0.experts.0.down_proj.weight_packed",
+             "[96,4]", "[96,8]")
+weights_rule("config-int4-group", "moe-ct-w4a16-g32", "group_size", 16, LAYERS + "0.experts.0.down_proj.weight_scale",
+             "[96,1]", "[96,2]")
 weights_rule("config-int4-asymmetric", "moe-ct-w4a16-g32", "symmetric", False, LAYERS + "0.experts.0.down_proj", "symmetric")
 weights_rule("config-int4-symmetric", "moe-ct-w4a16-g32-asym", "symmetric", True, LAYERS + "0.experts.0.down_proj",
              "symmetric")

@@ -15,7 +15,7 @@ F16_NAN = (0x00, 0x7E)
 F16_INFINITE = (0x00, 0x7C)
 
 
-@kind("gguf-truncated", Q4_0, Seen.OPENING, "model.gguf", "bytes")
+@kind("gguf-truncated", Q4_0, Seen.OPENING, "model.gguf", "1000 bytes")
 def truncated(checkpoint):
     """The last 1000 bytes are missing."""
     checkpoint.edit_afterwards(lambda folder: _cut(folder / "model.gguf", -1000))
@@ -45,7 +45,7 @@ def tensor_twice(checkpoint):
     checkpoint.edit_afterwards(lambda folder: _rename(folder / "model.gguf", "blk.2.ffn_up.weight", UP))
 
 
-@kind("gguf-dimensions-exchanged", Q4_0, Seen.OPENING, "layers.1.mlp.up_proj", "[96,64]", "[64,96]")
+@kind("gguf-dimensions-exchanged", Q4_0, Seen.OPENING, UP, "[96,64]", "[64,96]")
 def dimensions_exchanged(checkpoint):
     """The shape of a weight is that of its transpose."""
     checkpoint.gguf[UP].dims.reverse()
@@ -69,25 +69,25 @@ def values_in_a_layer_without(checkpoint):
     checkpoint.gguf.tensors["blk.1.attn_v.weight"] = checkpoint.gguf["blk.3.attn_k.weight"]
 
 
-@kind("gguf-expert-count", Q4_0, Seen.OPENING, "7")
+@kind("gguf-expert-count", Q4_0, Seen.OPENING, "blk.0.ffn_down_exps.weight", "[8,96,32]", "[7,96,32]")
 def expert_count(checkpoint):
     """The metadata have one expert less than the tensors."""
     checkpoint.gguf.set_number("gemma4.expert_count", 7)
 
 
-@kind("gguf-block-count", Q4_0, Seen.OPENING, "5")
+@kind("gguf-block-count", Q4_0, Seen.OPENING, "gemma4.block_count", "5")
 def block_count(checkpoint):
     """The metadata have one layer more than the tensors."""
     checkpoint.gguf.set_number("gemma4.block_count", 5)
 
 
-@kind("gguf-kv-heads", Q4_0, Seen.OPENING, "layers.0.self_attn.k_proj", "[64,96]", "[128,96]")
+@kind("gguf-kv-heads", Q4_0, Seen.OPENING, "blk.0.attn_k.weight", "[64,96]", "[128,96]")
 def kv_heads(checkpoint):
     """The metadata have other key/value heads than the tensors."""
     checkpoint.gguf.set_numbers("gemma4.attention.head_count_kv", [4, 1, 2, 1])
 
 
-@kind("gguf-window-pattern", Q4_0, Seen.OPENING, "layers.0.self_attn.")
+@kind("gguf-window-pattern", Q4_0, Seen.OPENING, "blk.0.attn_k_norm.weight", "[32]", "[64]")
 def window_pattern(checkpoint):
     """The metadata have other full layers than the tensors."""
     checkpoint.gguf.set_numbers("gemma4.attention.sliding_window_pattern", [False, True, True, False])
@@ -105,7 +105,7 @@ def block_scale_nan(checkpoint):
     checkpoint.gguf[UP].blocks[40, :2] = F16_NAN
 
 
-@kind("gguf-block-scale-infinite", Q8_0, Seen.LOADING, "layers.1.experts", "down_proj", "inf")
+@kind("gguf-block-scale-infinite", Q8_0, Seen.LOADING, "layers.1.experts.4.down_proj", "row 16", "inf")
 def block_scale_infinite(checkpoint):
     """The scale of one block is infinite."""
     checkpoint.gguf[EXPERTS_DOWN].blocks[400, :2] = F16_INFINITE
@@ -129,14 +129,14 @@ def scales_zero(checkpoint):
     checkpoint.gguf[UP].blocks[:, :2] = 0
 
 
-@kind("gguf-expert-zero", Q8_0, Seen.VERIFY, "layers.1.experts", "down_proj")
+@kind("gguf-expert-zero", Q8_0, Seen.VERIFY, "layers.1.experts.5.down_proj")
 def expert_zero(checkpoint):
     """The blocks of one expert were never written."""
     tensor = checkpoint.gguf[EXPERTS_DOWN]
     tensor.blocks.reshape(8, -1)[5] = 0
 
 
-@kind("gguf-blocks-uninitialised", Q8_0, Seen.LOADING, "layers.1.experts", "down_proj")
+@kind("gguf-blocks-uninitialised", Q8_0, Seen.VERIFY, "layers.1.experts.5.down_proj")
 def blocks_uninitialised(checkpoint):
     """The blocks of one expert are what memory held."""
     blocks = checkpoint.gguf[EXPERTS_DOWN].blocks.reshape(8, -1)
@@ -156,7 +156,7 @@ def blocks_shifted(checkpoint):
     checkpoint.gguf[UP].blocks = numpy.roll(checkpoint.gguf[UP].blocks, 1, axis=0)
 
 
-@kind("gguf-experts-exchanged", Q4_0, Seen.AGAINST, "layers.1.experts")
+@kind("gguf-experts-exchanged", Q4_0, Seen.AGAINST, "layers.1.experts.2.down_proj", "layers.1.experts.5.down_proj")
 def experts_exchanged(checkpoint):
     """Two experts of a layer have each other's weights."""
     blocks = checkpoint.gguf[EXPERTS_DOWN].blocks.reshape(8, -1)

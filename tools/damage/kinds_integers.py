@@ -121,7 +121,7 @@ def zero_points_off_by_one(checkpoint):
     checkpoint[name].array = changes.add_to_nibbles(checkpoint[name].array, -1)
 
 
-@kind("fused-scale-missing", FUSED, Seen.OPENING, LAYERS + "1.experts.gate_up_proj", "gate_up_proj_scale")
+@kind("fused-scale-missing", FUSED, Seen.OPENING, LAYERS + "1.experts.gate_up_proj", "no scale")
 def fused_scale_missing(checkpoint):
     """The experts of a layer have codes without scales."""
     del checkpoint[LAYERS + "1.experts.gate_up_proj_scale"]
@@ -133,19 +133,20 @@ def fused_expert_missing(checkpoint):
     changes.drop_last(checkpoint, LAYERS + "1.experts.down_proj_packed", axis=0)
 
 
-@kind("fused-scale-negative", FUSED, Seen.LOADING, LAYERS + "1.experts.down_proj", "expert 5", "not negative")
+@kind("fused-scale-negative", FUSED, Seen.LOADING, LAYERS + "1.experts.down_proj", "layers.1.experts.5.down_proj", "row 3",
+      "not negative")
 def fused_scale_negative(checkpoint):
     """One scale of one expert has the wrong sign."""
     changes.set_value(checkpoint, LAYERS + "1.experts.down_proj_scale", -0.01, 5 * 96 + 3)
 
 
-@kind("fused-expert-scales-zero", FUSED, Seen.VERIFY, LAYERS + "1.experts.down_proj", "expert 5", "zero")
+@kind("fused-expert-scales-zero", FUSED, Seen.VERIFY, LAYERS + "1.experts.down_proj", "layers.1.experts.5.down_proj", "zero")
 def fused_expert_scales_zero(checkpoint):
     """The scales of one expert were never written."""
     checkpoint[LAYERS + "1.experts.down_proj_scale"].array[5] = 0
 
 
-@kind("fused-gate-and-up-exchanged", FUSED, Seen.AGAINST, LAYERS + "2.experts")
+@kind("fused-gate-and-up-exchanged", FUSED, Seen.AGAINST, "layers.2.experts.0.gate_proj", "layers.2.experts.0.up_proj")
 def fused_gate_and_up_exchanged(checkpoint):
     """The rows of up stand before those of gate."""
     for suffix in ("packed", "scale"):
@@ -153,7 +154,7 @@ def fused_gate_and_up_exchanged(checkpoint):
         checkpoint[name].array = numpy.roll(checkpoint[name].array, 32, axis=1)
 
 
-@kind("fused-expert-of-another-layer", FUSED, Seen.AGAINST, LAYERS + "2.experts")
+@kind("fused-expert-of-another-layer", FUSED, Seen.AGAINST, "layers.2.experts.4.down_proj")
 def fused_expert_of_another_layer(checkpoint):
     """One expert has the weights of another layer."""
     for suffix in ("packed", "scale"):

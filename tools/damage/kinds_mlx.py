@@ -80,13 +80,13 @@ def scales_zero(checkpoint):
     changes.scale_values(checkpoint, MLP_DOWN + ".scales", 0)
 
 
-@kind("mlx-expert-biases-zero", BASE, Seen.VERIFY, STACK, "expert 5")
+@kind("mlx-expert-biases-zero", BASE, Seen.VERIFY, "layers.1.experts.5.up_proj")
 def expert_biases_zero(checkpoint):
     """The biases of one expert were never written, so that its weights have one sign."""
     checkpoint[STACK + ".biases"].array[5] = 0
 
 
-@kind("mlx-experts-shifted", BASE, Seen.AGAINST, LAYERS + "1.experts")
+@kind("mlx-experts-shifted", BASE, Seen.AGAINST, "layers.1.experts.0.up_proj", "layers.1.experts.7.up_proj")
 def experts_shifted(checkpoint):
     """The experts of a layer are numbered from the second on."""
     for suffix in ("weight", "scales", "biases"):
