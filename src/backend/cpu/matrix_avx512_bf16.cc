@@ -166,6 +166,9 @@ inline const uint16_t* x_of(const MatrixProduct& p, int64_t token) {
 
 // ---- Few tokens: streaming ----
 
+// How far ahead of the codes being read the next are asked for.
+constexpr int64_t kPrefetchBytes = 8192;
+
 // Sums of kSegments successive full segments for kTokens rows. Their chains run side by side.
 template <typename Codes, int kTokens, int kSegments>
 inline void sum_segments(const PanelShape& shape, const Codes& codes, const Segment* segments,
@@ -177,6 +180,8 @@ inline void sum_segments(const PanelShape& shape, const Codes& codes, const Segm
 #pragma GCC unroll 8
     for (int s = 0; s < kSegments; ++s) {
       Pairs pairs[Codes::kPairs];
+      _mm_prefetch(reinterpret_cast<const char*>(segments[s].lines + line * 64 + kPrefetchBytes),
+                   _MM_HINT_T0);
       expand_line(codes, shape, segments[s], line, pairs);
       const int64_t at = segments[s].input + line * 2 * Codes::kPairs;
 #pragma GCC unroll 4
@@ -189,64 +194,51 @@ inline void sum_segments(const PanelShape& shape, const Codes& codes, const Segm
   }
 }
 
-constexpr int64_t kPrefetchBytes = 4096;
-
-inline void prefetch_ahead(const unsigned char* from, int64_t bytes) {
-  for (int64_t at = 0; at < bytes; at += 64) {
-    _mm_prefetch(reinterpret_cast<const char*>(from + kPrefetchBytes + at), _MM_HINT_T0);
-  }
-}
-
 template <typename Codes, int kTokens, int kAtOnce>
 void stream_panel(const MatrixProduct& p, const Codes& codes, const unsigned char* panel, int64_t first_token,
                   float* y) {
   const PanelShape& shape = *p.shape;
   const uint16_t* x[kTokens];
   for (int t = 0; t < kTokens; ++t) x[t] = x_of(p, first_token + t);
-  Steps<kTokens> steps;
-  const int64_t count = segment_count(&shape);
-  int64_t index = 0;
-  const auto finish = [&](int64_t segment_index, int t, Lanes sum) {
-    const int64_t group = segment_index / shape.segments_per_group;
-    const GroupNumbers numbers = load_group_numbers(shape, panel, group);
-    steps.add_segment(shape, numbers, t, sum, segment_sum(p, first_token + t, segment_index));
-  };
-  const auto end_of = [&](int64_t segment_index) {
-    if ((segment_index + 1) % shape.segments_per_group != 0) return;
-    const int64_t group = segment_index / shape.segments_per_group;
-    if (ends_outer(shape, group)) steps.end_outer(shape, panel, group);
-  };
   const int64_t full = shape.group_inputs < kSegmentInputs ? shape.group_inputs : kSegmentInputs;
   const int64_t full_lines = (full + shape.line_inputs - 1) / shape.line_inputs;
-  while (index < count) {
-    Segment segments[kAtOnce];
-    bool all_full = index + kAtOnce <= count;
-    for (int s = 0; s < kAtOnce && all_full; ++s) {
-      const int64_t at = index + s;
-      segments[s] = segment_of(shape, panel, at / shape.segments_per_group, at % shape.segments_per_group);
-      all_full = segments[s].count == full;
+  Steps<kTokens> steps;
+  GroupNumbers numbers = {zeros(), zeros(), zeros()};
+  int64_t index = 0;  // of the segment in the row
+  // What follows a segment: numbers of its group, if it is the group's first, and of the second level.
+  const unsigned char* group_numbers[kAtOnce];
+  const unsigned char* outer_numbers[kAtOnce];
+  Segment segments[kAtOnce];
+  const auto finish = [&](int s, const Lanes* sums, int64_t stride) {
+    if (group_numbers[s] != nullptr) numbers = load_group_numbers(shape, group_numbers[s]);
+    for (int t = 0; t < kTokens; ++t) {
+      steps.add_segment(shape, numbers, t, sums[t * stride], segment_sum(p, first_token + t, index));
     }
-    if (all_full) {
-      prefetch_ahead(segments[0].lines, segments[kAtOnce - 1].lines + full_lines * 64 - segments[0].lines);
+    if (outer_numbers[s] != nullptr) steps.end_outer(shape, outer_numbers[s]);
+    ++index;
+  };
+  for (Walk walk(shape, panel); !walk.is_done();) {
+    int count = 0;
+    bool are_full = true;
+    for (; count < kAtOnce && !walk.is_done() && are_full; ++count, walk.next()) {
+      segments[count] = walk.segment();
+      group_numbers[count] = walk.index == 0 ? walk.numbers() : nullptr;
+      outer_numbers[count] = walk.is_last_of_group() && walk.ends_outer() ? walk.outer_numbers() : nullptr;
+      are_full = segments[count].count == full;
+    }
+    if (count == kAtOnce && are_full) {
       Lanes sums[kTokens][kAtOnce];
       sum_segments<Codes, kTokens, kAtOnce>(shape, codes, segments, x, full_lines, sums);
-      for (int s = 0; s < kAtOnce; ++s) {
-        for (int t = 0; t < kTokens; ++t) finish(index + s, t, sums[t][s]);
-        end_of(index + s);
-      }
-      index += kAtOnce;
+      for (int s = 0; s < kAtOnce; ++s) finish(s, &sums[0][s], kAtOnce);
       continue;
     }
-    const Segment one =
-        segment_of(shape, panel, index / shape.segments_per_group, index % shape.segments_per_group);
-    if (one.count > 0) {
-      const int64_t lines = (one.count + shape.line_inputs - 1) / shape.line_inputs;
+    for (int s = 0; s < count; ++s) {
+      const int64_t inputs = segments[s].count > 0 ? segments[s].count : 0;
       Lanes sums[kTokens][1];
-      sum_segments<Codes, kTokens, 1>(shape, codes, &one, x, lines, sums);
-      for (int t = 0; t < kTokens; ++t) finish(index, t, sums[t][0]);
+      sum_segments<Codes, kTokens, 1>(shape, codes, segments + s, x,
+                                      (inputs + shape.line_inputs - 1) / shape.line_inputs, sums);
+      finish(s, &sums[0][0], 1);
     }
-    end_of(index);
-    ++index;
   }
   for (int t = 0; t < kTokens; ++t) store(y + t * p.y_stride, steps.total[t]);
 }
@@ -272,13 +264,18 @@ constexpr int kTilePanels = 4;
 constexpr int kTileTokens = 3;
 constexpr int64_t kBlockInputs = 256;
 
-// Four panels (fewer are padded with the last) over a block of whole groups.
+constexpr int kBlockSegments = 16;
+
+// Four panels (fewer are padded with the last) over some whole groups, expanded.
 struct Block {
   uint32_t* codes;  // [pairs of the block][panel][16 rows], padded to whole lines of each segment
-  float* scales;    // [segments of the block][panel][16], where the shape has scales
+  float* scales;    // [segments][panel][16], where the shape has scales
   float* zeros;     // the same, where it has zero points
-  int64_t first;    // segment
-  int64_t segments;
+  float* minimums;  // the same, where it has minimums
+  int64_t first;    // segment of the row
+  int segments;
+  int64_t inputs[kBlockSegments];  // the first input of each
+  int64_t pairs[kBlockSegments];   // of each, padding included
 };
 
 template <int kTokens>
@@ -287,16 +284,14 @@ void run_tile(const PanelShape& shape, const MatrixProduct& p, const Block& bloc
   const uint16_t* x[kTokens];
   for (int t = 0; t < kTokens; ++t) x[t] = x_of(p, first_token + t);
   const uint32_t* codes = block.codes;
-  for (int64_t s = 0; s < block.segments; ++s) {
-    const int64_t index = block.first + s;
-    const Segment segment =
-        segment_of(shape, nullptr, index / shape.segments_per_group, index % shape.segments_per_group);
-    if (segment.count <= 0) continue;
+  const bool has_scales = shape.scale != ScaleKind::kNone;
+  for (int s = 0; s < block.segments; ++s) {
     Lanes part[kTokens][kTilePanels];
     for (int t = 0; t < kTokens; ++t) {
       for (int i = 0; i < kTilePanels; ++i) part[t][i] = zeros();
     }
-    const int64_t pairs = (segment.count + shape.line_inputs - 1) / shape.line_inputs * shape.line_inputs / 2;
+    const int64_t pairs = block.pairs[s];
+    const int64_t first = block.inputs[s];
     for (int64_t k = 0; k < pairs; ++k) {
       __m512i weights[kTilePanels];
 #pragma GCC unroll 4
@@ -304,39 +299,37 @@ void run_tile(const PanelShape& shape, const MatrixProduct& p, const Block& bloc
         weights[i] = _mm512_load_si512(codes + (k * kTilePanels + i) * 16);
 #pragma GCC unroll 4
       for (int t = 0; t < kTokens; ++t) {
-        const __m512i input = broadcast_pair(x[t] + segment.input + 2 * k);
+        const __m512i input = broadcast_pair(x[t] + first + 2 * k);
 #pragma GCC unroll 4
         for (int i = 0; i < kTilePanels; ++i) part[t][i] = dot_pairs(part[t][i], weights[i], input);
       }
     }
     codes += pairs * kTilePanels * 16;
-    const float* scales = block.scales + s * kTilePanels * 16;
+    const int64_t at = static_cast<int64_t>(s) * kTilePanels * 16;
     for (int t = 0; t < kTokens; ++t) {
+      const float x_sum = shape.has_zeros ? segment_sum(p, first_token + t, block.first + s) : 0;
       for (int i = 0; i < kTilePanels; ++i) {
         Lanes sum = part[t][i];
-        if (shape.has_zeros) {
-          const float x_sum = segment_sum(p, first_token + t, index);
-          sum = fnma(load(block.zeros + (s * kTilePanels + i) * 16), all(x_sum), sum);
-        }
-        sums[t][i] = shape.scale == ScaleKind::kNone ? add(sums[t][i], sum)
-                                                     : fma(load(scales + i * 16), sum, sums[t][i]);
+        if (shape.has_zeros) sum = fnma(load(block.zeros + at + i * 16), all(x_sum), sum);
+        sums[t][i] =
+            has_scales ? fma(load(block.scales + at + i * 16), sum, sums[t][i]) : add(sums[t][i], sum);
       }
     }
   }
 }
 
+// Expands the segments from those of the walks on, which are one a panel and move on. `outer` gets the place
+// of the second level's numbers behind the last of them.
 template <typename Codes>
-void expand_block(const PanelShape& shape, const Codes& codes, const unsigned char* const* panels,
-                  const Block& block) {
+void expand_block(const PanelShape& shape, const Codes& codes, Walk* walks, Block& block,
+                  const unsigned char** outer) {
   uint32_t* to = block.codes;
-  for (int64_t s = 0; s < block.segments; ++s) {
-    const int64_t index = block.first + s;
-    const int64_t group = index / shape.segments_per_group;
-    int64_t pairs = 0;
+  for (int s = 0; s < block.segments; ++s) {
+    int64_t lines = 0;
     for (int i = 0; i < kTilePanels; ++i) {
-      const Segment segment = segment_of(shape, panels[i], group, index % shape.segments_per_group);
-      if (segment.count <= 0) break;
-      const int64_t lines = (segment.count + shape.line_inputs - 1) / shape.line_inputs;
+      const Segment segment = walks[i].segment();
+      lines = segment.count > 0 ? (segment.count + shape.line_inputs - 1) / shape.line_inputs : 0;
+      block.inputs[s] = segment.input;
       for (int64_t line = 0; line < lines; ++line) {
         Pairs out[Codes::kPairs];
         expand_line(codes, shape, segment, line, out);
@@ -344,18 +337,23 @@ void expand_block(const PanelShape& shape, const Codes& codes, const unsigned ch
           _mm512_store_si512(to + ((line * Codes::kPairs + k) * kTilePanels + i) * 16, out[k]);
         }
       }
-      pairs = lines * Codes::kPairs;
-      const GroupNumbers numbers = load_group_numbers(shape, panels[i], group);
-      store(block.scales + (s * kTilePanels + i) * 16, numbers.scale);
-      if (shape.has_zeros) store(block.zeros + (s * kTilePanels + i) * 16, numbers.zero);
+      const GroupNumbers numbers = load_group_numbers(shape, walks[i].numbers());
+      const int64_t at = (static_cast<int64_t>(s) * kTilePanels + i) * 16;
+      store(block.scales + at, numbers.scale);
+      if (shape.has_zeros) store(block.zeros + at, numbers.zero);
+      if (shape.minimum != ScaleKind::kNone) store(block.minimums + at, numbers.minimum);
+      outer[i] = walks[i].outer_numbers();
+      walks[i].next();
     }
-    to += pairs * kTilePanels * 16;
+    block.pairs[s] = lines * Codes::kPairs;
+    to += block.pairs[s] * kTilePanels * 16;
   }
 }
 
-// Sums of one token's four panels between blocks: products of level 1, and totals.
+// Sums of one token's four panels between blocks.
 struct TileSums {
   float products[kTilePanels][16];
+  float minimums[kTilePanels][16];
   float totals[kTilePanels][16];
 };
 
@@ -370,36 +368,40 @@ void run_tokens(const PanelShape& shape, const MatrixProduct& p, const Block& bl
   for (int t = 0; t < kTokens; ++t) {
     for (int i = 0; i < kTilePanels; ++i) store(kept[t].products[i], sums[t][i]);
   }
+  if (shape.minimum == ScaleKind::kNone) return;
+  for (int t = 0; t < kTokens; ++t) {
+    for (int i = 0; i < kTilePanels; ++i) {
+      Lanes minimums = load(kept[t].minimums[i]);
+      for (int s = 0; s < block.segments; ++s) {
+        if (block.pairs[s] == 0) continue;
+        const Lanes minimum = load(block.minimums + (static_cast<int64_t>(s) * kTilePanels + i) * 16);
+        minimums = fma(minimum, all(segment_sum(p, first_token + t, block.first + s)), minimums);
+      }
+      store(kept[t].minimums[i], minimums);
+    }
+  }
 }
 
-// Level 2, once the last group of an outer group is in.
-inline void end_outer(const PanelShape& shape, const MatrixProduct& p, const unsigned char* const* panels,
-                      int64_t group, int64_t first_token, int64_t tokens, TileSums* kept) {
-  const int64_t first_group = group / shape.groups_per_outer * shape.groups_per_outer;
+// Level 2, once the last group of an outer group is in; `from` are its numbers in each panel.
+inline void end_outer(const PanelShape& shape, const unsigned char* const* from, int64_t tokens,
+                      TileSums* kept) {
   for (int i = 0; i < kTilePanels; ++i) {
-    const unsigned char* from = outer_numbers(shape, panels[i], group);
-    const Lanes scale = load_numbers(shape.outer, from);
+    const Lanes scale = load_numbers(shape.outer, from[i]);
     Lanes outer_minimum = zeros();
-    if (shape.has_outer_minimum)
-      outer_minimum = load_numbers(shape.outer, from + 16 * number_bytes(shape.outer));
+    if (shape.has_outer_minimum) {
+      outer_minimum = load_numbers(shape.outer, from[i] + 16 * number_bytes(shape.outer));
+    }
     for (int64_t t = 0; t < tokens; ++t) {
       const Lanes products = load(kept[t].products[i]);
       Lanes total = load(kept[t].totals[i]);
       total = shape.outer != ScaleKind::kNone ? fma(scale, products, total) : add(total, products);
       if (shape.minimum != ScaleKind::kNone) {
-        Lanes minimums = zeros();
-        for (int64_t g = first_group; g <= group; ++g) {
-          const Lanes minimum = load_group_numbers(shape, panels[i], g).minimum;
-          for (int64_t s = 0; s < shape.segments_per_group; ++s) {
-            if (segment_of(shape, nullptr, g, s).count <= 0) continue;
-            const float x_sum = segment_sum(p, first_token + t, g * shape.segments_per_group + s);
-            minimums = fma(minimum, all(x_sum), minimums);
-          }
-        }
+        const Lanes minimums = load(kept[t].minimums[i]);
         total = shape.has_outer_minimum ? fma(outer_minimum, minimums, total) : add(total, minimums);
       }
       store(kept[t].totals[i], total);
       store(kept[t].products[i], zeros());
+      store(kept[t].minimums[i], zeros());
     }
   }
 }
@@ -416,31 +418,37 @@ void multiply_tiles(const MatrixProduct& p, const Codes& codes, const unsigned c
                     int64_t first_token, int64_t tokens, TileSums* kept) {
   const PanelShape& shape = *p.shape;
   const int64_t count = segment_count(&shape);
-  for (int64_t t = 0; t < tokens; ++t) {
-    for (int i = 0; i < kTilePanels; ++i) {
-      store(kept[t].products[i], zeros());
-      store(kept[t].totals[i], zeros());
-    }
-  }
+  __builtin_memset(kept, 0, static_cast<size_t>(tokens) * sizeof(TileSums));
   const int64_t outer_segments = shape.groups_per_outer * shape.segments_per_group;
+  Walk walks[kTilePanels] = {{shape, panels[0]}, {shape, panels[1]}, {shape, panels[2]}, {shape, panels[3]}};
+  constexpr int64_t kNumbers = kTilePanels * 16 * kBlockSegments;
+  Block block;
+  block.codes = reinterpret_cast<uint32_t*>(p.scratch);
+  block.scales = p.scratch + kTilePanels * 16 * kBlockInputs / 2;
+  block.zeros = block.scales + kNumbers;
+  block.minimums = block.zeros + kNumbers;
+  int64_t left_in_outer = outer_segments;
   for (int64_t first = 0; first < count;) {
-    const int64_t left_in_outer = outer_segments - first % outer_segments;
     int64_t segments = block_segments(shape);
     if (segments > left_in_outer) segments = left_in_outer;
     if (segments > count - first) segments = count - first;
-    const Block block = {reinterpret_cast<uint32_t*>(p.scratch),
-                         p.scratch + kTilePanels * 16 * kBlockInputs / 2,
-                         p.scratch + kTilePanels * 16 * (kBlockInputs / 2 + 16), first, segments};
-    expand_block(shape, codes, panels, block);
+    block.first = first;
+    block.segments = static_cast<int>(segments);
+    first += segments;
+    left_in_outer -= segments;
+    const bool is_end = left_in_outer == 0 || first == count;
+    // Where the second level's numbers are, before the walks move on.
+    const unsigned char* outer[kTilePanels];
+    expand_block(shape, codes, walks, block, outer);
     int64_t t = 0;
-    for (; t + kTileTokens <= tokens; t += kTileTokens)
+    for (; t + kTileTokens <= tokens; t += kTileTokens) {
       run_tokens<kTileTokens>(shape, p, block, first_token + t, kept + t);
+    }
     if (tokens - t == 2) run_tokens<2>(shape, p, block, first_token + t, kept + t);
     if (tokens - t == 1) run_tokens<1>(shape, p, block, first_token + t, kept + t);
-    first += segments;
-    if (first % outer_segments == 0 || first == count) {
-      end_outer(shape, p, panels, (first - 1) / shape.segments_per_group, first_token, tokens, kept);
-    }
+    if (!is_end) continue;
+    end_outer(shape, outer, tokens, kept);
+    left_in_outer = outer_segments;
   }
 }
 

@@ -162,12 +162,12 @@ void multiply_panel(const MatrixProduct& p, const Codes& codes, const unsigned c
                     int64_t first_token, float* y) {
   const PanelShape& shape = *p.shape;
   Steps<kTokens> steps;
+  GroupNumbers numbers = {zeros(), zeros(), zeros()};
   int64_t segment_index = 0;
-  for (int64_t group = 0; group < shape.groups; ++group) {
-    const GroupNumbers numbers = load_group_numbers(shape, panel, group);
-    for (int64_t s = 0; s < shape.segments_per_group; ++s, ++segment_index) {
-      const Segment segment = segment_of(shape, panel, group, s);
-      if (segment.count <= 0) continue;
+  for (Walk walk(shape, panel); !walk.is_done(); walk.next(), ++segment_index) {
+    if (walk.index == 0) numbers = load_group_numbers(shape, walk.numbers());
+    const Segment segment = walk.segment();
+    if (segment.count > 0) {
       float x[kTokens][kSegmentInputs];
       for (int t = 0; t < kTokens; ++t) read_inputs(p, first_token + t, segment.input, segment.count, x[t]);
       Lanes sums[kTokens][kChains];
@@ -199,7 +199,7 @@ void multiply_panel(const MatrixProduct& p, const Codes& codes, const unsigned c
         steps.add_segment(shape, numbers, t, sum, segment_sum(p, first_token + t, segment_index));
       }
     }
-    if (ends_outer(shape, group)) steps.end_outer(shape, panel, group);
+    if (walk.is_last_of_group() && walk.ends_outer()) steps.end_outer(shape, walk.outer_numbers());
   }
   for (int t = 0; t < kTokens; ++t) store(y + t * p.y_stride, steps.total[t]);
 }

@@ -29,6 +29,8 @@ struct PanelShape {
   int64_t line_inputs;       // inputs that a code line holds
   int64_t plane_inputs;      // inputs that a plane line holds
   int64_t segments_per_group;
+  int64_t segment_bytes;     // code lines of a full segment
+  int64_t lines_bytes;       // code and plane lines of a full group
   bool needs_sums;           // has zero points or minimums
   const float* code_values;  // [2^bits]; null for codes wider than a byte
   const void* layout;        // the PackedLayout that this was made from
@@ -52,11 +54,11 @@ struct MatrixProduct {
   float* scratch;  // kMatrixScratchFloats, aligned to 64 bytes
 };
 
-// Working memory of a kernel: codes, scales and zero points of four panels over 256 inputs, and two sums of
-// 64 outputs for each of the tokens that are worked on at a time.
+// Working memory of a kernel: codes, scales, zero points and minimums of four panels over 256 inputs,
+// and three sums of 64 outputs for each of the tokens that are worked on at a time.
 constexpr int64_t kKernelTokens = 256;
-constexpr int64_t kTileScratchFloats = 4 * 16 * (128 + 16 + 16);
-constexpr int64_t kMatrixScratchFloats = kTileScratchFloats + kKernelTokens * 2 * 64;
+constexpr int64_t kTileScratchFloats = 4 * 16 * (128 + 3 * 16);
+constexpr int64_t kMatrixScratchFloats = kTileScratchFloats + kKernelTokens * 3 * 64;
 
 // Segments are counted over the whole row.
 static inline int64_t segment_count(const PanelShape* shape) {

@@ -25,15 +25,6 @@ struct Segment {
   int64_t count;                // of inputs; not positive beyond a short last group
 };
 
-inline int64_t group_offset(const PanelShape& shape, int64_t group) {
-  return group * shape.group_bytes + group / shape.groups_per_outer * shape.outer_bytes;
-}
-
-inline int64_t inputs_of(const PanelShape& shape, int64_t group) {
-  const int64_t left = shape.cols - group * shape.group_inputs;
-  return left < shape.group_inputs ? left : shape.group_inputs;
-}
-
 inline int64_t code_line_bytes(const PanelShape& shape, int64_t inputs) {
   return (inputs + shape.line_inputs - 1) / shape.line_inputs * 64;
 }
@@ -44,17 +35,68 @@ inline int64_t line_bytes(const PanelShape& shape, int64_t inputs) {
   return bytes;
 }
 
-inline Segment segment_of(const PanelShape& shape, const unsigned char* panel, int64_t group, int64_t index) {
-  const int64_t inputs = inputs_of(shape, group);
-  const unsigned char* begin = panel + group_offset(shape, group);
-  Segment segment;
-  segment.first = index * kSegmentInputs;
-  segment.input = group * shape.group_inputs + segment.first;
-  segment.count = inputs - segment.first < kSegmentInputs ? inputs - segment.first : kSegmentInputs;
-  segment.lines = begin + segment.first / shape.line_inputs * 64;
-  segment.planes = begin + code_line_bytes(shape, inputs);
-  return segment;
-}
+// Walks over the segments of a panel in order. Divisions are slow, so all places move by addition.
+struct Walk {
+  const PanelShape* shape = nullptr;
+  const unsigned char* begin = nullptr;  // of the group
+  int64_t group = 0;
+  int64_t group_of_outer = 0;
+  int64_t inputs = 0;      // of the group
+  int64_t lines_size = 0;  // bytes of the group's lines
+  int64_t index = 0;       // of the segment in its group
+
+  Walk() = default;
+  Walk(const PanelShape& panel_shape, const unsigned char* panel) : shape(&panel_shape), begin(panel) {
+    enter();
+  }
+
+  bool is_done() const { return group >= shape->groups; }
+  bool is_last_of_group() const { return index + 1 == shape->segments_per_group; }
+  // After the last segment of a group: whether second-level numbers follow it.
+  bool ends_outer() const {
+    return group_of_outer + 1 == shape->groups_per_outer || group + 1 == shape->groups;
+  }
+
+  Segment segment() const {
+    Segment segment;
+    segment.first = index * kSegmentInputs;
+    segment.input = group * shape->group_inputs + segment.first;
+    const int64_t left = inputs - segment.first;
+    segment.count = left < kSegmentInputs ? left : kSegmentInputs;
+    segment.lines = begin + index * shape->segment_bytes;
+    segment.planes = shape->plane_bits > 0 ? begin + code_line_bytes(*shape, inputs) : nullptr;
+    return segment;
+  }
+  // The numbers behind the lines of the group, and behind those the second level's.
+  const unsigned char* numbers() const { return begin + lines_size; }
+  const unsigned char* outer_numbers() const {
+    return begin + lines_size + shape->group_bytes - shape->lines_bytes;
+  }
+
+  void next() {
+    if (++index < shape->segments_per_group) return;
+    index = 0;
+    begin += shape->group_bytes;
+    if (++group_of_outer == shape->groups_per_outer) {
+      begin += shape->outer_bytes;
+      group_of_outer = 0;
+    }
+    ++group;
+    enter();
+  }
+
+ private:
+  void enter() {
+    const int64_t left = shape->cols - group * shape->group_inputs;
+    if (left >= shape->group_inputs) {
+      inputs = shape->group_inputs;
+      lines_size = shape->lines_bytes;
+    } else {
+      inputs = left;
+      lines_size = line_bytes(*shape, left > 0 ? left : 0);
+    }
+  }
+};
 
 inline int64_t number_bytes(ScaleKind kind) {
   switch (kind) {
@@ -100,9 +142,8 @@ struct GroupNumbers {
   Lanes minimum;
 };
 
-inline GroupNumbers load_group_numbers(const PanelShape& shape, const unsigned char* panel, int64_t group) {
+inline GroupNumbers load_group_numbers(const PanelShape& shape, const unsigned char* from) {
   GroupNumbers numbers;
-  const unsigned char* from = panel + group_offset(shape, group) + line_bytes(shape, inputs_of(shape, group));
   numbers.scale = load_numbers(shape.scale, from);
   from += 16 * number_bytes(shape.scale);
   numbers.zero = zeros();
@@ -112,17 +153,6 @@ inline GroupNumbers load_group_numbers(const PanelShape& shape, const unsigned c
   }
   numbers.minimum = load_numbers(shape.minimum, from);
   return numbers;
-}
-
-inline bool ends_outer(const PanelShape& shape, int64_t group) {
-  return group + 1 == shape.groups || (group + 1) % shape.groups_per_outer == 0;
-}
-
-// Where the second-level numbers behind `group` are.
-inline const unsigned char* outer_numbers(const PanelShape& shape, const unsigned char* panel,
-                                          int64_t group) {
-  const int64_t missing = line_bytes(shape, shape.group_inputs) - line_bytes(shape, inputs_of(shape, group));
-  return panel + group_offset(shape, group) + shape.group_bytes - missing;
 }
 
 // The running sums of some tokens.
@@ -143,9 +173,9 @@ struct Steps {
     if (shape.minimum != ScaleKind::kNone) minimums[t] = fma(numbers.minimum, all(x_sum), minimums[t]);
   }
 
-  void end_outer(const PanelShape& shape, const unsigned char* panel, int64_t group) {
+  // `from` are the second-level numbers, if there are any.
+  void end_outer(const PanelShape& shape, const unsigned char* from) {
     const bool has_outer = shape.outer != ScaleKind::kNone;
-    const unsigned char* from = outer_numbers(shape, panel, group);
     const Lanes scale = load_numbers(shape.outer, from);
     Lanes minimum = zeros();
     if (shape.has_outer_minimum) minimum = load_numbers(shape.outer, from + 16 * number_bytes(shape.outer));

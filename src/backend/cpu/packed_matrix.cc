@@ -61,6 +61,8 @@ PanelShape panel_shape(const PackedLayout& layout) {
           .line_inputs = layout.word_inputs,
           .plane_inputs = layout.plane_inputs,
           .segments_per_group = ceil_div(layout.group_inputs, kSegmentInputs),
+          .segment_bytes = kSegmentInputs / layout.word_inputs * kLineBytes,
+          .lines_bytes = layout.line_bytes(layout.group_inputs),
           .needs_sums = scheme.has_zeros || scheme.minimum != formats::ScaleKind::kNone,
           .code_values = values.empty() ? nullptr : values.data(),
           .layout = &layout};
