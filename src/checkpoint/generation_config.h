@@ -18,7 +18,8 @@ struct GenerationConfig {
   std::vector<int32_t> eos_token_ids = {1, 50, 106};
   std::optional<int32_t> bos_token_id;
   std::optional<int32_t> pad_token_id;
-  // False: always the most likely token, whatever the next five fields say.
+  // False: always the most likely token, whatever the next four fields say. The repetition penalty holds in
+  // either case.
   bool do_sample = true;
   float temperature = 1.0F;         // [0, 2]
   int32_t top_k = 64;               // >= 1; 0: no limit

@@ -13,6 +13,7 @@ namespace beryl::checkpoint {
 enum class AttentionKind : uint8_t { kSliding, kFull };
 
 // Pair i of a head turns by theta^(-2i / head_dim) a position, for i below partial_factor * head_dim / 2; the
+// other pairs do not turn.
 struct RotaryConfig {
   double theta = 0;
   double partial_factor = 1;  // rotated share of the head
