@@ -17,7 +17,7 @@ import json
 import pathlib
 import sys
 
-from synthetic import dialects, safetensors_writer, shapes
+from synthetic import dialects, gguf_writer, safetensors_writer, shapes
 
 
 def parse_arguments():
@@ -25,7 +25,7 @@ def parse_arguments():
     parser.add_argument("folder", type=pathlib.Path, help="where to write; made if it is not there")
     parser.add_argument("--shape", choices=shapes.NAMES, default="26b", help="the size (default: 26b)")
     parser.add_argument("--dialect", choices=tuple(dialects.DIALECTS), default="bf16",
-                        help="how weights are spelt (default: bf16); those with NVFP4 only with --skeleton")
+                        help="how weights are spelt (default: bf16); most only with --skeleton")
     parser.add_argument("--layers", type=int, metavar="N", help="the first N layers, the last made a full one")
     parser.add_argument("--skeleton", action="store_true", help="headers only, data left as a hole")
     parser.add_argument("--kv-scales", action="store_true", help="with the scales of an FP8 cache, if the dialect has any")
@@ -47,7 +47,7 @@ def main():
     parser, arguments = parse_arguments()
     dialect = dialects.DIALECTS[arguments.dialect]
     try:
-        config = shapes.make_config(arguments.shape, arguments.layers, with_vision=arguments.skeleton)
+        config = shapes.make_config(arguments.shape, arguments.layers, with_vision=arguments.skeleton and dialect.has_towers)
     except ValueError as problem:
         parser.error(str(problem))
     tensors = dialects.stored_tensors(dialect, config, arguments.kv_scales)
@@ -58,10 +58,14 @@ def main():
 
         chunks = values.ValueSource(arguments.seed).chunks
     if dialect.quantization_config:
-        config["quantization_config"] = dialect.quantization_config
+        config[dialect.config_key] = dialect.quantization_config
     shard_bytes = arguments.shard_bytes or (5_000_000_000 if arguments.skeleton else 1_000_000_000)
 
     arguments.folder.mkdir(parents=True, exist_ok=True)
+    if dialect.is_gguf:
+        size = gguf_writer.write_skeleton(arguments.folder / "model.gguf", config["text_config"], tensors)
+        print(f"{arguments.folder}: {len(tensors)} tensors, {size / 1e9:.2f} GB (hole)")
+        return 0
     (arguments.folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     safetensors_writer.write_checkpoint(arguments.folder, tensors, chunks, shard_bytes)
     size = sum(map(safetensors_writer.byte_size, tensors))

@@ -12,7 +12,7 @@ from conftest import PROJECT
 sys.path.insert(0, str(PROJECT / "tools"))
 from synthetic import dialects, shapes, values  # noqa: E402
 
-DTYPE_BYTES = {"BF16": 2, "F32": 4, "F8_E4M3": 1, "U8": 1}
+DTYPE_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "F8_E4M3": 1, "U8": 1, "I32": 4, "U32": 4, "I64": 8}
 CHECKPOINTS = PROJECT / "testdata/checkpoints"
 
 
@@ -52,6 +52,10 @@ def read_checkpoint(folder):
         ("ct-mixed", ["--kv-scales"], 47478, 16.9),
         ("modelopt-nvfp4-experts", [], 47033, 18.8),
         ("modelopt-nvfp4-experts", ["--kv-scales"], 47093, 18.8),
+        ("fused-fp8", [], 1073, 28.8),
+        ("auto-round", [], 35983, 15.4),
+        ("ct-fused-int4", [], 1483, 16.4),
+        ("mlx-4bit", [], 1339, 14.2),
     ],
 )
 def test_a_skeleton_has_the_published_keys_and_size(run_tool, tmp_path, dialect, options, keys, gigabytes):
@@ -91,6 +95,11 @@ def test_a_size_has_the_published_number_of_parameters(shape, parameters_in_bill
         ("wide-bf16", "bf16"),
         ("wide-ct-fp8-dynamic", "ct-fp8-dynamic"),
         ("ple-ct-fp8-dynamic", "ct-fp8-dynamic"),
+        ("moe-ct-nvfp4", "ct-nvfp4"),
+        ("moe-ct-nvfp4a16", "ct-nvfp4a16"),
+        ("moe-ct-mixed", "ct-mixed"),
+        ("moe-ct-fused-int4", "ct-fused-int4"),
+        ("moe-aeyeops-fp8", "fused-fp8"),
     ],
 )
 def test_tensors_equal_those_of_the_real_producers(checkpoint, dialect):

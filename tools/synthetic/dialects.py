@@ -8,6 +8,10 @@ import dataclasses
 from . import shapes
 
 
+# The projections in each 3-D tensor of experts, from the first row down.
+_PARTS = {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)}
+
+
 @dataclasses.dataclass(frozen=True)
 class Stored:
     """One tensor as it stands in a file."""
@@ -51,6 +55,71 @@ def modelopt_nvfp4(name, rows, columns):
             Stored(name + ".input_scale", "F32", (), "none")]
 
 
+def ct_int4(name, rows, columns):
+    return [Stored(name + ".weight_packed", "I32", (rows, columns // 8), "none"),
+            Stored(name + ".weight_scale", "BF16", (rows, columns // 32), "none"),
+            Stored(name + ".weight_shape", "I64", (2,), "none")]
+
+
+def ct_int4_fused(name, count, rows, columns):
+    return [Stored(name + "_packed", "I32", (count, rows, columns // 8), "none"),
+            Stored(name + "_scale", "BF16", (count, rows, columns // 32), "none")]
+
+
+def fp8_fused(name, count, rows, columns):
+    return [Stored(name, "F8_E4M3", (count, rows, columns), "none"),
+            Stored(name + "_scale", "BF16", (count, rows), "none")]
+
+
+def _groups(columns, size):
+    """How many groups cover the columns; the last may be short."""
+    return -(-columns // size)
+
+
+def auto_round(name, rows, columns):
+    return [Stored(name + ".qweight", "I32", (columns // 8, rows), "none"),
+            Stored(name + ".qzeros", "I32", (_groups(columns, 128), rows // 8), "none"),
+            Stored(name + ".scales", "F16", (_groups(columns, 128), rows), "none")]
+
+
+def gptq(name, rows, columns):
+    return auto_round(name, rows, columns) + [Stored(name + ".g_idx", "I32", (columns,), "none")]
+
+
+def _mlx(name, shape, bits=4):
+    *outer, columns = shape
+    return [Stored(name + ".weight", "U32", (*outer, columns * bits // 32), "none"),
+            Stored(name + ".scales", "BF16", (*outer, columns // 64), "none"),
+            Stored(name + ".biases", "BF16", (*outer, columns // 64), "none")]
+
+
+def mlx_4bit(name, rows, columns):
+    return _mlx(name, (rows, columns))
+
+
+def mlx_8bit(name, rows, columns):
+    return _mlx(name, (rows, columns), bits=8)
+
+
+def mlx_4bit_stacked(name, count, rows, columns):
+    at, _, projection = name.rpartition(".")
+    parts = _PARTS[projection]
+    return [stored for part in parts
+            for stored in _mlx(f"{at}.switch_glu.{part}", (count, rows // len(parts), columns))]
+
+
+def gguf_q4_0(name, rows, columns):
+    return [Stored(name + ".weight", "Q4_0", (rows, columns), "none")]
+
+
+def gguf_q6_k(name, rows, columns):
+    return [Stored(name + ".weight", "Q6_K", (rows, columns), "none")]
+
+
+def gguf_q4_0_fused(name, count, rows, columns):
+    return [Stored(name, "Q4_0", (count, rows, columns), "none")]
+
+
 def _ct_kv_scales(attention):
     return [Stored(f"{attention}.{part}_scale", "BF16", (1,), "none") for part in "kv"]
 
@@ -65,8 +134,13 @@ class Dialect:
 
     linears: dict
     quantization_config: dict | None = None
+    config_key: str = "quantization_config"  # where it stands in config.json
     kv_scales: object = None  # spells the two cache scales of a layer
     has_values: bool = False  # values.py can fill it
+    fused_experts: object = None  # spells the 3-D tensor of all experts
+    prefix: str = "model.language_model."
+    has_towers: bool = True
+    is_gguf: bool = False
 
 
 def _ct_group(bits, strategy, activations=None, **extra):
@@ -101,6 +175,20 @@ _MODELOPT_CONFIG = {
 }
 
 
+_INT4_WEIGHTS = dict(num_bits=4, type="int", symmetric=True, strategy="group", group_size=32, dynamic=False)
+_INT4_GROUP = {"targets": ["Linear"], "format": "pack-quantized", "weights": _INT4_WEIGHTS,
+               "input_activations": None, "output_activations": None}
+_AUTO_ROUND_CONFIG = {"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True, "data_type": "int",
+                      "packing_format": "auto_round:auto_gptq", "block_name_to_quantize": "model.language_model.layers",
+                      "autoround_version": "0.16.1"}
+_GPTQ_CONFIG = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True,
+                "checkpoint_format": "gptq", "lm_head": False, "pack_dtype": "int32"}
+# Routers have 8 bits.
+_MLX_CONFIG = {"group_size": 64, "bits": 4, "mode": "affine",
+               **{f"language_model.model.layers.{layer}.router.proj": {"group_size": 64, "bits": 8}
+                  for layer in range(30)}}
+
+
 def _every(spell):
     return {role: spell for role in ("attention", "mlp", "ple", "experts")}
 
@@ -113,8 +201,17 @@ DIALECTS = {
     "ct-nvfp4": Dialect(_every(ct_nvfp4), _ct_config("nvfp4-pack-quantized", {"group_0": _NVFP4_GROUP})),
     "ct-nvfp4a16": Dialect(_every(ct_nvfp4a16), _ct_config("nvfp4-pack-quantized", {"group_0": _NVFP4A16_GROUP})),
     "ct-mixed": Dialect({"attention": fp8_channel, "mlp": ct_nvfp4, "experts": ct_nvfp4},
-                        _ct_config("mixed-precision", _MIXED_GROUPS), _ct_kv_scales),
-    "modelopt-nvfp4-experts": Dialect({"experts": modelopt_nvfp4}, _MODELOPT_CONFIG, _modelopt_kv_scales),
+                        _ct_config("mixed-precision", _MIXED_GROUPS), kv_scales=_ct_kv_scales),
+    "modelopt-nvfp4-experts": Dialect({"experts": modelopt_nvfp4}, _MODELOPT_CONFIG, kv_scales=_modelopt_kv_scales),
+    "ct-fused-int4": Dialect(_every(ct_int4), _ct_config("pack-quantized", {"group_0": _INT4_GROUP}),
+                             fused_experts=ct_int4_fused),
+    "fused-fp8": Dialect({}, fused_experts=fp8_fused),
+    "auto-round": Dialect({**_every(auto_round), "router": auto_round}, _AUTO_ROUND_CONFIG),
+    "gptq": Dialect(_every(gptq), _GPTQ_CONFIG),
+    "mlx-4bit": Dialect({**_every(mlx_4bit), "embedding": mlx_4bit, "router": mlx_8bit}, _MLX_CONFIG, "quantization",
+                        fused_experts=mlx_4bit_stacked, prefix="language_model.model.", has_towers=False),
+    "gguf-q4_0": Dialect({**_every(gguf_q4_0), "embedding": gguf_q6_k}, fused_experts=gguf_q4_0_fused,
+                         has_towers=False, is_gguf=True),
 }
 
 
@@ -122,7 +219,7 @@ def _spell_experts(tensor, spell):
     """The 3-D tensor of all experts as one linear per expert and projection; rows of gate come before those of up."""
     count, rows, columns = tensor.shape
     at, _, projection = tensor.name.rpartition(".")
-    parts = ("gate_proj", "up_proj") if projection == "gate_up_proj" else ("down_proj",)
+    parts = _PARTS[projection]
     return [stored for expert in range(count) for part in parts
             for stored in spell(f"{at}.{expert}.{part}", rows // len(parts), columns)]
 
@@ -130,12 +227,14 @@ def _spell_experts(tensor, spell):
 def stored_tensors(dialect, config, with_kv_scales=False):
     """The Stored tensors of a whole checkpoint, in the order of the network."""
     result = []
-    tensors = list(shapes.text_tensors(config["text_config"]))
+    tensors = list(shapes.text_tensors(config["text_config"], dialect.prefix))
     if config["vision_config"]:
         tensors += shapes.vision_tensors(config["vision_config"], config["text_config"]["hidden_size"])
     for tensor in tensors:
         spell = dialect.linears.get(tensor.role)
-        if spell is None:
+        if tensor.role == "experts" and dialect.fused_experts:
+            result += dialect.fused_experts(tensor.name, *tensor.shape)
+        elif spell is None:
             result += plain(tensor)
         elif tensor.role == "experts":
             result += _spell_experts(tensor, spell)
