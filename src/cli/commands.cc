@@ -10,6 +10,7 @@
 
 #include "cli/check_command.h"
 #include "cli/doctor_command.h"
+#include "cli/inspect_command.h"
 #include "cli/run_command.h"
 #include "cli/text_format.h"
 #include "cli/tokenize_command.h"
@@ -32,6 +33,7 @@ std::string usage_message(const CLI::App* app, const CLI::Error& error) {
 
 struct CommandLine::Options {
   RunOptions run;
+  InspectOptions inspect;
   CheckOptions check;
   TokenizeOptions tokenize;
   std::string tokenize_text;
@@ -46,6 +48,7 @@ CommandLine::CommandLine(CLI::App& app) : app_(app), options_(std::make_unique<O
   app_.require_subcommand(1);
   app_.set_version_flag("--version", "beryl " BERYL_VERSION);
   add_run();
+  add_inspect();
   add_check();
   add_tokenize();
   add_doctor();
@@ -66,6 +69,15 @@ void CommandLine::add_run() {
   });
 }
 
+void CommandLine::add_inspect() {
+  CLI::App* command =
+      app_.add_subcommand("inspect", "Show what a checkpoint is and whether it fits this machine");
+  add_inspect_options(*command, options_->inspect);
+  command->callback([this] {
+    command_ = [this](std::istream&, std::ostream& out) { return run_inspect(options_->inspect, out); };
+  });
+}
+
 void CommandLine::add_check() {
   CLI::App* command = app_.add_subcommand("check", "Compare a model with a golden file of reference logits");
   add_check_options(*command, options_->check);
@@ -77,7 +89,8 @@ void CommandLine::add_check() {
 void CommandLine::add_tokenize() {
   CLI::App* command = app_.add_subcommand("tokenize", "Show the tokens of a text, or the text of tokens");
   TokenizeOptions& tokenize = options_->tokenize;
-  command->add_option("MODEL", tokenize.model, "Directory or id of a model, or a tokenizer.json")->required();
+  command->add_option("MODEL", tokenize.model, "Directory, GGUF file or id of a model, or a tokenizer.json")
+      ->required();
   CLI::Option* text =
       command->add_option("TEXT", options_->tokenize_text, "Text to encode (default: all of standard input)");
   CLI::Option* decode =

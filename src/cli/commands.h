@@ -24,6 +24,7 @@ class CommandLine {
   struct Options;
 
   void add_run();
+  void add_inspect();
   void add_check();
   void add_tokenize();
   void add_doctor();
