@@ -11,7 +11,7 @@
 #include "checkpoint/model_path.h"
 #include "cli/progress_bar.h"
 #include "cli/text_format.h"
-#include "engine/sequence.h"
+#include "engine/memory_figures.h"
 
 namespace beryl::cli {
 namespace {
@@ -19,19 +19,15 @@ namespace {
 // Below this a memory plan is of no interest to anyone who did not ask.
 constexpr uint64_t kPlanShownFrom = uint64_t{256} << 20;
 
-// Activations and scratch of a pass; measured well below this for the published sizes.
-constexpr uint64_t kWorkingBytes = uint64_t{200} << 20;
-
 void check_memory(const LoadedModel& loaded, const ModelOptions& options, int64_t cache_tokens) {
   const checkpoint::ModelConfig& config = loaded.checkpoint.config();
   const uint64_t weights = model::resident_bytes(config, loaded.checkpoint.weights(), *loaded.backend);
-  const uint64_t cache = loaded.backend->cache_bytes(
-      engine::cache_shape(model::cache_layers(config), {.tokens_max = cache_tokens}));
-  const uint64_t total = weights + cache + kWorkingBytes;
+  const uint64_t cache = engine::cache_bytes(config, *loaded.backend, cache_tokens);
+  const uint64_t total = weights + cache + engine::kWorkingBytes;
   const uint64_t available = read_memory().available_bytes;
   const std::string plan = fmt::format("weights {}, cache for {} tokens {}, working memory {}; available {}",
                                        format_bytes(weights), cache_tokens, format_bytes(cache),
-                                       format_bytes(kWorkingBytes), format_bytes(available));
+                                       format_bytes(engine::kWorkingBytes), format_bytes(available));
   if (total > available) {
     throw Error(ErrorCode::kResource,
                 fmt::format("the model needs {} of memory, {} are available ({})", format_bytes(total),
