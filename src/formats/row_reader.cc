@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -14,6 +15,7 @@
 #include "formats/ggml_blocks.h"
 #include "formats/integer.h"
 #include "formats/nf4.h"
+#include "formats/plain.h"
 
 namespace beryl::formats {
 namespace {
@@ -22,6 +24,17 @@ constexpr std::string_view kDamaged =
     "the checkpoint is damaged or its producer left the scale uninitialised; download it again, or report it "
     "to "
     "its publisher";
+
+constexpr std::array<float, 256> kByteValues = [] {
+  std::array<float, 256> values{};
+  for (size_t i = 0; i < 256; ++i) values[i] = static_cast<float>(i);
+  return values;
+}();
+constexpr std::array<float, 256> kE8m0Values = [] {
+  std::array<float, 256> values{};
+  for (size_t i = 0; i < 256; ++i) values[i] = e8m0_to_float(static_cast<uint8_t>(i));
+  return values;
+}();
 
 int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -44,19 +57,26 @@ std::vector<int32_t> read_words(const ElementRange& elements) {
   return words;
 }
 
-// What a number of a scale tensor stands for.
-std::vector<float> read_numbers(const ElementRange& elements, ScaleKind kind) {
-  if (dtype_bits(elements.dtype) != 8) return read_floats(elements);
-  std::vector<std::byte> bytes(elements.range.bytes);
-  elements.range.file->read(elements.range.offset, bytes);
-  std::vector<float> values(bytes.size());
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    const auto code = static_cast<uint8_t>(bytes[i]);
-    values[i] = kind == ScaleKind::kE8m0   ? e8m0_to_float(code)
-                : kind == ScaleKind::kE4m3 ? e4m3_to_float(code)
-                                           : static_cast<float>(code);
+// The first `bytes` (at most 4) bytes of a word. Four at a time is one store instead of a call.
+void copy_word(std::byte* to, uint32_t word, int64_t bytes) {
+  if (bytes == 4) {
+    std::memcpy(to, &word, 4);
+  } else {
+    std::memcpy(to, &word, static_cast<size_t>(bytes));
   }
-  return values;
+}
+
+// What the numbers of a scale tensor stand for. `staging` is for reuse.
+void read_numbers(const ElementRange& elements, ScaleKind kind, std::vector<std::byte>& staging,
+                  std::span<float> out) {
+  BERYL_CHECK(static_cast<int64_t>(out.size()) == elements.count());
+  staging.resize(elements.range.bytes);
+  elements.range.file->read(elements.range.offset, staging);
+  if (dtype_bits(elements.dtype) != 8) return decode_plain(elements.dtype, staging, out);
+  const std::array<float, 256>& values = kind == ScaleKind::kE8m0   ? kE8m0Values
+                                         : kind == ScaleKind::kE4m3 ? kE4m3Values
+                                                                    : kByteValues;
+  for (size_t i = 0; i < out.size(); ++i) out[i] = values[static_cast<uint8_t>(staging[i])];
 }
 
 // The group of each input, or nothing when it is k / group size.
@@ -224,32 +244,73 @@ void RowReader::read_high_first(int64_t first_row, int64_t count, std::vector<st
   }
 }
 
+// Words of successive inputs are transposed in squares that stay in the first cache.
 void RowReader::read_input_words(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
+  constexpr int64_t kSquare = 16;
   const int64_t row_bytes = code_row_bytes();
-  for (int64_t word = 0; word * 4 < row_bytes; ++word) {
-    const std::vector<int32_t> words =
-        read_words(slice(matrix_.codes, word * matrix_.rows + first_row, count));
-    const auto bytes = static_cast<size_t>(std::min<int64_t>(4, row_bytes - word * 4));
-    for (int64_t row = 0; row < count; ++row) {
-      std::memcpy(out.data() + row * row_bytes + word * 4, &words[static_cast<size_t>(row)], bytes);
+  const int64_t word_count = ceil_div(row_bytes, 4);
+  std::vector<uint32_t>& words = words_;
+  words.resize(static_cast<size_t>(word_count * count));
+  for (int64_t word = 0; word < word_count; ++word) {
+    const ElementRange part = slice(matrix_.codes, word * matrix_.rows + first_row, count);
+    part.range.file->read(part.range.offset,
+                          std::as_writable_bytes(std::span(words).subspan(static_cast<size_t>(word * count),
+                                                                          static_cast<size_t>(count))));
+  }
+  for (int64_t row_begin = 0; row_begin < count; row_begin += kSquare) {
+    const int64_t row_end = std::min(row_begin + kSquare, count);
+    for (int64_t word = 0; word < word_count; ++word) {
+      const int64_t bytes = std::min<int64_t>(4, row_bytes - word * 4);
+      const uint32_t* from = words.data() + word * count;
+      for (int64_t row = row_begin; row < row_end; ++row) {
+        copy_word(out.data() + row * row_bytes + word * 4, from[row], bytes);
+      }
     }
   }
 }
 
+namespace {
+
+// Transposes 8 x 8 codes of 4 bits: word k, code n becomes word n, code k.
+void transpose_nibbles(std::array<uint32_t, 8>& words) {
+  const auto swap = [&](size_t a, size_t b, int shift, uint32_t mask) {
+    const uint32_t difference = (words[a] >> shift ^ words[b]) & mask;
+    words[b] ^= difference;
+    words[a] ^= difference << shift;
+  };
+  for (size_t i = 0; i < 8; i += 2) swap(i, i + 1, 4, 0x0f0f0f0fU);
+  for (const size_t i : {0U, 1U, 4U, 5U}) swap(i, i + 2, 8, 0x00ff00ffU);
+  for (size_t i = 0; i < 4; ++i) swap(i, i + 4, 16, 0x0000ffffU);
+}
+
+}  // namespace
+
 void RowReader::read_output_words(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
-  std::fill(out.begin(), out.end(), std::byte{0});
   const int64_t row_bytes = code_row_bytes();
   const int64_t words_per_input = matrix_.rows / 8;
   const int64_t first_word = first_row / 8;
   const int64_t word_count = ceil_div(first_row + count, 8) - first_word;
+  words_.resize(static_cast<size_t>(matrix_.cols * word_count));
   for (int64_t k = 0; k < matrix_.cols; ++k) {
-    const std::vector<int32_t> words =
-        read_words(slice(matrix_.codes, k * words_per_input + first_word, word_count));
-    for (int64_t row = 0; row < count; ++row) {
-      const int64_t output = first_row + row;
-      const auto word = static_cast<uint32_t>(words[static_cast<size_t>(output / 8 - first_word)]);
-      const uint32_t code = word >> (4 * kAwqNibble[output % 8]) & 15U;
-      out[static_cast<size_t>(row * row_bytes + k / 2)] |= static_cast<std::byte>(code << (k % 2 * 4));
+    const ElementRange part = slice(matrix_.codes, k * words_per_input + first_word, word_count);
+    part.range.file->read(part.range.offset,
+                          std::as_writable_bytes(std::span(words_).subspan(
+                              static_cast<size_t>(k * word_count), static_cast<size_t>(word_count))));
+  }
+  for (int64_t word = 0; word < word_count; ++word) {
+    for (int64_t k = 0; k < matrix_.cols; k += 8) {
+      std::array<uint32_t, 8> square{};
+      for (int64_t i = 0; i < std::min<int64_t>(8, matrix_.cols - k); ++i) {
+        square[static_cast<size_t>(i)] = words_[static_cast<size_t>((k + i) * word_count + word)];
+      }
+      transpose_nibbles(square);
+      const int64_t bytes = std::min<int64_t>(4, row_bytes - k / 2);
+      for (int64_t place = 0; place < 8; ++place) {
+        const int64_t row = (first_word + word) * 8 + place - first_row;
+        if (row < 0 || row >= count) continue;
+        copy_word(out.data() + row * row_bytes + k / 2, square[static_cast<size_t>(kAwqNibble[place])],
+                  bytes);
+      }
     }
   }
 }
@@ -285,18 +346,21 @@ void RowReader::read_tiles(const TileValues& tiles, int64_t first_row, int64_t c
   const auto row_of = [&](int64_t row) {
     return (tiles.first_row + first_row + row) / tiles.tile_rows - first;
   };
+  std::vector<float>& grid = numbers_;
   if (tiles.order == TileOrder::kRows) {
-    const std::vector<float> grid =
-        read_numbers(slice(tiles.values, first * across, down * across), scheme_.scale);
+    const ElementRange part = slice(tiles.values, first * across, down * across);
+    if (tiles.tile_rows == 1) return read_numbers(part, scheme_.scale, staging_, out);
+    grid.resize(static_cast<size_t>(down * across));
+    read_numbers(part, scheme_.scale, staging_, grid);
     for (int64_t row = 0; row < count; ++row) {
       std::copy_n(grid.begin() + row_of(row) * across, across, out.begin() + row * across);
     }
     return;
   }
   const int64_t all_rows = tiles.values.count() / across;
+  grid.resize(static_cast<size_t>(down));
   for (int64_t column = 0; column < across; ++column) {
-    const std::vector<float> grid =
-        read_numbers(slice(tiles.values, column * all_rows + first, down), scheme_.scale);
+    read_numbers(slice(tiles.values, column * all_rows + first, down), scheme_.scale, staging_, grid);
     for (int64_t row = 0; row < count; ++row) {
       out[static_cast<size_t>(row * across + column)] = grid[static_cast<size_t>(row_of(row))];
     }
@@ -308,7 +372,8 @@ void RowReader::read_flat_tiles(const TileValues& tiles, int64_t first_row, int6
   const int64_t begin = (tiles.first_row + first_row) * matrix_.cols;
   const int64_t first = begin / tiles.tile_cols;
   const int64_t last = (begin + count * matrix_.cols - 1) / tiles.tile_cols;
-  std::vector<float> scales = read_numbers(slice(tiles.values, first, last - first + 1), ScaleKind::kU8);
+  std::vector<float> scales(static_cast<size_t>(last - first + 1));
+  read_numbers(slice(tiles.values, first, last - first + 1), ScaleKind::kU8, staging_, scales);
   if (matrix_.nested_scales) {
     const NestedScales& nested = *matrix_.nested_scales;
     for (size_t i = 0; i < scales.size(); ++i) {
@@ -368,6 +433,11 @@ void RowReader::read_zeros(const ZeroPoints& zeros, int64_t first_row, int64_t c
 void RowReader::check(int64_t first_row, const RowParts& parts) const {
   const bool may_be_negative = matrix_.may_have_negative_scales || is_block_format(matrix_.format);
   const auto check_all = [&](const std::vector<float>& values, std::string_view what, bool may_be_less) {
+    // Without a branch, so that the usual case is quick.
+    const float least = may_be_less ? std::numeric_limits<float>::lowest() : 0.0F;
+    bool are_good = true;
+    for (const float value : values) are_good &= value >= least && value <= std::numeric_limits<float>::max();
+    if (are_good) return;
     for (size_t i = 0; i < values.size(); ++i) {
       if (std::isfinite(values[i]) && (may_be_less || values[i] >= 0)) continue;
       const auto per_row = static_cast<int64_t>(values.size()) / parts.rows;

@@ -70,7 +70,10 @@ class RowReader {
   std::vector<int32_t> group_index_;
   std::vector<float> nested_map_;     // [256]
   std::vector<float> nested_scales_;  // one a block
+  // Memory for reuse.
   std::vector<std::byte> staging_;
+  std::vector<uint32_t> words_;
+  std::vector<float> numbers_;
 };
 
 }  // namespace beryl::formats

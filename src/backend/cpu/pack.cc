@@ -76,9 +76,11 @@ struct ArrangeNibbles {  // 0 1 2 3 4 5 6 7 -> 0 2 4 6 1 3 5 7
   }
 };
 
-// Transposes four rows of four words into four lines, and collects the sign bits of non-finite codes.
+// Transposes four rows of four words into four lines, each from byte `at` on, and collects the sign bits of
+// non-finite codes.
 template <typename Arrange>
-Words pack_tile(const std::byte* rows, int64_t row_bytes, const NonFinite& bad, std::byte* lines) {
+Words pack_tile(const std::byte* rows, int64_t row_bytes, const NonFinite& bad,
+                const std::array<std::byte*, kTile>& lines, int64_t at) {
   const Words a = Arrange::arrange(load_words(rows));
   const Words b = Arrange::arrange(load_words(rows + row_bytes));
   const Words c = Arrange::arrange(load_words(rows + 2 * row_bytes));
@@ -90,55 +92,82 @@ Words pack_tile(const std::byte* rows, int64_t row_bytes, const NonFinite& bad, 
   const Words ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
   const Words cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
   const Words cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  store_words(lines, __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5));
-  store_words(lines + kLineBytes, __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
-  store_words(lines + 2 * kLineBytes, __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
-  store_words(lines + 3 * kLineBytes, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
+  store_words(lines[0] + at, __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5));
+  store_words(lines[1] + at, __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
+  store_words(lines[2] + at, __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
+  store_words(lines[3] + at, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
   return found;
 }
 
-// The codes of some inputs of the rows, which begin at a whole byte, as code lines.
-struct CodeBlock {
+// Codes of all inputs of some rows, in words of successive codes, and where their lines go.
+struct CodeRows {
   const std::byte* rows;  // of the first row
   int64_t row_bytes;      // from one row to the next
   int64_t row_count;
-  int64_t bytes;  // of one row's codes in this block
-  int64_t lines;
-  uint32_t last_mask;  // what belongs to the last word
 };
 
-// Returns the sign bits of non-finite codes, in any word.
+// The word of line `line` of a row's `bytes` bytes, of which the last may be cut short.
+uint32_t word_of(const std::byte* row, int64_t line, int64_t bytes, uint32_t last_mask) {
+  uint32_t word = 0;
+  std::memcpy(&word, row + line * 4, static_cast<size_t>(std::min<int64_t>(4, bytes - line * 4)));
+  return (line + 1) * 4 >= bytes ? word & last_mask : word;
+}
+
+// Packs the code lines of all groups. `Arrange` puts the codes of a word in order. Returns the sign bits of
+// non-finite codes, in any word.
 template <typename Arrange>
-uint32_t pack_words(const CodeBlock& block, const NonFinite& bad, std::byte* to) {
-  // Whole tiles of 4 rows x 4 words; what remains at the right and bottom edges goes word by word.
-  const int64_t tiled_rows = block.row_count / kTile * kTile;
-  const int64_t tiled_lines = (block.last_mask == ~0U ? block.bytes : block.bytes - 4) / (4 * kTile) * kTile;
+uint32_t pack_lines(const PackedLayout& layout, const CodeRows& from, const NonFinite& bad,
+                    std::byte* panel) {
+  const int64_t group_bits = layout.group_inputs * layout.code_bits;
+  const int64_t lines_per_group = layout.code_lines(layout.group_inputs);
+  // Where groups are whole words, tiles of 4 rows x 4 lines run over the borders of groups.
+  const bool has_whole_words = layout.groups == 1 || group_bits % 32 == 0;
+  const int64_t row_lines = layout.cols * layout.code_bits / 32;  // whole ones
+  const int64_t tiled_rows = has_whole_words ? from.row_count / kTile * kTile : 0;
+  const int64_t tiled_lines = row_lines / kTile * kTile;
   Words found{};
-  for (int64_t line = 0; line < tiled_lines; line += kTile) {
+  int64_t group = 0;
+  int64_t line_of_group = 0;
+  std::byte* line_to = panel;
+  for (int64_t line = 0; line < tiled_lines && tiled_rows > 0; line += kTile) {
+    std::array<std::byte*, kTile> to;
+    for (std::byte*& one : to) {
+      one = line_to;
+      line_to += kLineBytes;
+      if (++line_of_group < lines_per_group) continue;
+      line_of_group = 0;
+      line_to = panel + layout.group_offset(++group);
+    }
     for (int64_t row = 0; row < tiled_rows; row += kTile) {
-      found |= pack_tile<Arrange>(block.rows + row * block.row_bytes + line * 4, block.row_bytes, bad,
-                                  to + line * kLineBytes + row * 4);
+      found |=
+          pack_tile<Arrange>(from.rows + row * from.row_bytes + line * 4, from.row_bytes, bad, to, row * 4);
     }
   }
   uint32_t found_word = found[0] | found[1] | found[2] | found[3];
-  for (int64_t row = 0; row < kPanelRows; ++row) {
-    for (int64_t line = row < tiled_rows ? tiled_lines : 0; line < block.lines; ++line) {
-      uint32_t word = 0;
-      if (row < block.row_count) {
-        const int64_t bytes = std::min<int64_t>(4, block.bytes - line * 4);
-        std::memcpy(&word, block.rows + row * block.row_bytes + line * 4, static_cast<size_t>(bytes));
-        if (line + 1 == block.lines) word &= block.last_mask;
+  for (group = 0; group < layout.groups; ++group) {
+    const int64_t bits = layout.inputs_of(group) * layout.code_bits;
+    const int64_t bytes = (bits + 7) / 8;
+    const uint32_t last_mask = bits % 32 == 0 ? ~0U : (1U << (bits % 32)) - 1;
+    const int64_t first_line = group * lines_per_group;  // of the row, where groups are whole words
+    const int64_t done =
+        std::clamp<int64_t>(tiled_lines - first_line, 0, layout.code_lines(layout.inputs_of(group)));
+    std::byte* const to = panel + layout.group_offset(group);
+    for (int64_t row = 0; row < kPanelRows; ++row) {
+      const std::byte* codes = from.rows + row * from.row_bytes + group * group_bits / 8;
+      for (int64_t line = row < tiled_rows ? done : 0; line < layout.code_lines(layout.inputs_of(group));
+           ++line) {
+        const uint32_t word =
+            row < from.row_count ? Arrange::arrange(word_of(codes, line, bytes, last_mask)) : 0;
+        found_word |= (word & bad.mask) + bad.carry;
+        std::memcpy(to + line * kLineBytes + row * 4, &word, sizeof(word));
       }
-      word = Arrange::arrange(word);
-      found_word |= (word & bad.mask) + bad.carry;
-      std::memcpy(to + line * kLineBytes + row * 4, &word, sizeof(word));
     }
   }
   return found_word & bad.sign;
 }
 
 // 5- and 6-bit codes, one a byte: low halves to code lines, high bits to plane lines.
-void pack_planes(const PackedLayout& layout, const CodeBlock& block, int64_t inputs, std::byte* to) {
+void pack_planes(const PackedLayout& layout, const CodeRows& block, int64_t inputs, std::byte* to) {
   const int64_t code_lines = layout.code_lines(inputs);
   const auto plane_bits = static_cast<uint32_t>(layout.code_bits - 4);
   for (int64_t row = 0; row < kPanelRows; ++row) {
@@ -185,17 +214,43 @@ uint32_t stored_bits(ScaleKind kind, float value) {
   return 0;
 }
 
+template <ScaleKind kKind>
+std::byte* store_column_as(const std::vector<float>& values, int64_t columns, int64_t column,
+                           const PanelRows& rows, std::byte* to) {
+  constexpr size_t kBytes = kKind == ScaleKind::kF32                                  ? 4
+                            : (kKind == ScaleKind::kBf16 || kKind == ScaleKind::kF16) ? 2
+                                                                                      : 1;
+  std::memset(to, 0, kBytes * kPanelRows);
+  const float* from = values.data() + rows.first * columns + column;
+  for (int64_t row = 0; row < rows.count; ++row) {
+    const uint32_t bits = stored_bits(kKind, from[row * columns]);
+    std::memcpy(to + static_cast<size_t>(row) * kBytes, &bits, kBytes);
+  }
+  return to + kBytes * kPanelRows;
+}
+
 // Writes 16 numbers of one column of `values`, [all rows, columns]; missing rows as zero. Returns the end.
 std::byte* store_column(ScaleKind kind, const std::vector<float>& values, int64_t columns, int64_t column,
                         const PanelRows& rows, std::byte* to) {
-  const auto bytes = static_cast<size_t>(formats::scale_bytes(kind));
-  std::memset(to, 0, bytes * kPanelRows);
-  for (int64_t row = 0; row < rows.count; ++row) {
-    const uint32_t bits =
-        stored_bits(kind, values[static_cast<size_t>((rows.first + row) * columns + column)]);
-    std::memcpy(to + row * static_cast<int64_t>(bytes), &bits, bytes);
+  switch (kind) {
+    case ScaleKind::kNone:
+      return to;
+    case ScaleKind::kF32:
+      return store_column_as<ScaleKind::kF32>(values, columns, column, rows, to);
+    case ScaleKind::kBf16:
+      return store_column_as<ScaleKind::kBf16>(values, columns, column, rows, to);
+    case ScaleKind::kF16:
+      return store_column_as<ScaleKind::kF16>(values, columns, column, rows, to);
+    case ScaleKind::kE4m3:
+      return store_column_as<ScaleKind::kE4m3>(values, columns, column, rows, to);
+    case ScaleKind::kE8m0:
+      return store_column_as<ScaleKind::kE8m0>(values, columns, column, rows, to);
+    case ScaleKind::kU8:
+      return store_column_as<ScaleKind::kU8>(values, columns, column, rows, to);
+    case ScaleKind::kI8:
+      return store_column_as<ScaleKind::kI8>(values, columns, column, rows, to);
   }
-  return to + bytes * kPanelRows;
+  return to;
 }
 
 void store_outer(const PackedLayout& layout, const PanelRows& rows, int64_t outer, std::byte* panel) {
@@ -217,30 +272,26 @@ void store_outer(const PackedLayout& layout, const PanelRows& rows, int64_t oute
   }
 }
 
-uint32_t pack_group(const PackedLayout& layout, const PanelRows& rows, int64_t group, std::byte* to) {
-  const int64_t inputs = layout.inputs_of(group);
-  const int64_t stored_bits = layout.plane_inputs > 0 ? 8 : layout.code_bits;  // of a code in RowParts
-  const int64_t first_bit = group * layout.group_inputs * stored_bits;
-  BERYL_CHECK(first_bit % 8 == 0);
-  const int64_t bits = inputs * stored_bits;
-  const CodeBlock block{.rows = rows.parts->codes.data() + rows.first * rows.code_row_bytes + first_bit / 8,
-                        .row_bytes = rows.code_row_bytes,
-                        .row_count = rows.count,
-                        .bytes = (bits + 7) / 8,
-                        .lines = layout.code_lines(inputs),
-                        .last_mask = bits % 32 == 0 ? ~0U : (1U << (bits % 32)) - 1};
+uint32_t pack_codes(const PackedLayout& layout, const PanelRows& rows, std::byte* panel) {
+  const CodeRows from{.rows = rows.parts->codes.data() + rows.first * rows.code_row_bytes,
+                      .row_bytes = rows.code_row_bytes,
+                      .row_count = rows.count};
   const NonFinite bad = non_finite(layout.scheme.codes);
-  uint32_t found = 0;
   if (layout.plane_inputs > 0) {
-    pack_planes(layout, block, inputs, to);
-  } else if (layout.code_bits == 4) {
-    found = pack_words<ArrangeNibbles>(block, bad, to);
-  } else if (layout.code_bits == 8) {
-    found = pack_words<ArrangeBytes>(block, bad, to);
-  } else {
-    found = pack_words<Keep>(block, bad, to);
+    for (int64_t group = 0; group < layout.groups; ++group) {
+      CodeRows part = from;
+      part.rows += group * layout.group_inputs;  // one byte a code
+      pack_planes(layout, part, layout.inputs_of(group), panel + layout.group_offset(group));
+    }
+    return 0;
   }
-  to += layout.line_bytes(inputs);
+  if (layout.code_bits == 4) return pack_lines<ArrangeNibbles>(layout, from, bad, panel);
+  if (layout.code_bits == 8) return pack_lines<ArrangeBytes>(layout, from, bad, panel);
+  return pack_lines<Keep>(layout, from, bad, panel);
+}
+
+void pack_numbers(const PackedLayout& layout, const PanelRows& rows, int64_t group, std::byte* panel) {
+  std::byte* to = panel + layout.group_offset(group) + layout.line_bytes(layout.inputs_of(group));
   const formats::RowParts& parts = *rows.parts;
   const formats::Scheme& scheme = layout.scheme;
   if (scheme.scale != ScaleKind::kNone) {
@@ -250,17 +301,14 @@ uint32_t pack_group(const PackedLayout& layout, const PanelRows& rows, int64_t g
   if (scheme.minimum != ScaleKind::kNone) {
     store_column(scheme.minimum, parts.minimums, layout.groups, group, rows, to);
   }
-  return found;
 }
 
 }  // namespace
 
 bool pack_panel(const PackedLayout& layout, const PanelRows& rows, std::byte* panel) {
   BERYL_CHECK(rows.count >= 1 && rows.count <= kPanelRows);
-  uint32_t found = 0;
-  for (int64_t group = 0; group < layout.groups; ++group) {
-    found |= pack_group(layout, rows, group, panel + layout.group_offset(group));
-  }
+  const uint32_t found = pack_codes(layout, rows, panel);
+  for (int64_t group = 0; group < layout.groups; ++group) pack_numbers(layout, rows, group, panel);
   for (int64_t outer = 0; outer < layout.outer_groups; ++outer) store_outer(layout, rows, outer, panel);
   return found == 0;
 }
