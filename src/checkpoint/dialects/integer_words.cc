@@ -148,12 +148,12 @@ void read_input_words(const Module& module, const ModuleShape& shape, const Quan
 void read_output_words(const Module& module, const ModuleShape& shape, const QuantizationScheme& scheme,
                        ModuleReading& reading) {
   constexpr std::array<std::string_view, 3> kSuffixes = {"qweight", "qzeros", "scales"};
-  check_no_other_tensors(module, kSuffixes);
   const WordTensors tensors = require_words(module, shape);
   if (!is_output_words(tensors) && bits_of_input_words(tensors.codes, shape) != 0) {
     fail_contradiction(module, "GPTQ's words of successive inputs",
                        fmt::format("quantization_config says '{}', whose words hold outputs", scheme.format));
   }
+  check_no_other_tensors(module, kSuffixes);
   if (scheme.bits != 4) {
     fail_unsupported(module, fmt::format("integers of {} bits", scheme.bits), "4 bits");
   }
