@@ -26,12 +26,6 @@ def fill_garbage(checkpoint, name):
     checkpoint[name].array = bits.reshape(array.shape).copy()
 
 
-def shuffle(checkpoint, name):
-    """Puts the elements of a tensor in another order: codes of other weights with the same statistics."""
-    array = checkpoint[name].array
-    checkpoint[name].array = checkpoint.random.permutation(array.reshape(-1)).reshape(array.shape)
-
-
 def swap_nibbles(array):
     """Swaps the halves of each byte."""
     data = numpy.ascontiguousarray(array).view(numpy.uint8)

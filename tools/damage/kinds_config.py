@@ -112,6 +112,7 @@ weights_rule("config-int4-bits", "moe-ct-w4a16-g32", "num_bits", 8, LAYERS + "0.
              "[96,4]", "[96,8]")
 weights_rule("config-int4-group", "moe-ct-w4a16-g32", "group_size", 16, LAYERS + "0.experts.0.down_proj.weight_scale",
              "[96,1]", "[96,2]")
-weights_rule("config-int4-asymmetric", "moe-ct-w4a16-g32", "symmetric", False, LAYERS + "0.experts.0.down_proj", "symmetric")
+weights_rule("config-int4-asymmetric", "moe-ct-w4a16-g32", "symmetric", False, LAYERS + "0.experts.0.down_proj",
+             "no weight_zero_point")
 weights_rule("config-int4-symmetric", "moe-ct-w4a16-g32-asym", "symmetric", True, LAYERS + "0.experts.0.down_proj",
              "symmetric")

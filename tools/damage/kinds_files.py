@@ -82,7 +82,7 @@ def two_checkpoints(checkpoint):
 
 @kind("config-truncated", "moe-ct-fp8-dynamic", Seen.OPENING, "config.json")
 def config_truncated(checkpoint):
-    """config.json ends in the middle."""
+    """The text of config.json ends in the middle."""
     checkpoint.edit_afterwards(lambda folder: _truncate(folder / "config.json", 100))
 
 

@@ -57,7 +57,7 @@ def transposed(checkpoint):
     changes.transpose(checkpoint, LAYERS + "1.mlp.down_proj.weight")
 
 
-@kind("fp8-transposed-content", BASE, Seen.AGAINST, LAYERS + "1.mlp.down_proj")
+@kind("fp8-transposed-content", BASE, Seen.VERIFY, LAYERS + "1.mlp.down_proj", "codes and scales do not belong together")
 def transposed_content(checkpoint):
     """A weight is stored column by column under the shape of the right one."""
     changes.transpose_content(checkpoint, LAYERS + "1.mlp.down_proj.weight")
@@ -226,7 +226,7 @@ def expert_silent(checkpoint):
     changes.scale_values(checkpoint, LAYERS + "2.experts.6.gate_proj.weight_scale", 0.01)
 
 
-@kind("fp8-head-is-not-the-embedding", BASE, Seen.VERIFY, "lm_head", "embed_tokens")
+@kind("fp8-head-is-not-the-embedding", BASE, Seen.VERIFY, "lm_head", "differ from the embedding")
 def head_is_not_the_embedding(checkpoint):
     """The model is said to be tied, and has a head that differs from the embedding."""
     checkpoint["lm_head.weight"] = checkpoint["model.language_model.embed_tokens.weight"].copy()
@@ -249,9 +249,10 @@ def expert_of_another_layer(checkpoint):
 
 @kind("fp8-expert-of-another-checkpoint", BASE, Seen.AGAINST, LAYERS + "1.experts.3.")
 def expert_of_another_checkpoint(checkpoint):
-    """An expert has other weights of the same size and distribution."""
+    """An expert has other weights of the same size and distribution, with their scales."""
     for part in ("gate_proj", "up_proj", "down_proj"):
-        changes.shuffle(checkpoint, f"{LAYERS}1.experts.3.{part}.weight")
+        codes = checkpoint[f"{LAYERS}1.experts.3.{part}.weight"]
+        codes.array = checkpoint.random.permutation(codes.array, axis=1)
 
 
 @kind("fp8-gate-and-up-exchanged", BASE, Seen.AGAINST, LAYERS + "1.experts.3.gate_proj", UP)

@@ -199,7 +199,7 @@ def gptq_group_size(checkpoint):
     checkpoint.quantization["group_size"] = 64
 
 
-@kind("gptq-is-awq", GPTQ, Seen.OPENING, "layers.0.", "awq")
+@kind("gptq-is-awq", GPTQ, Seen.OPENING, "layers.0.", "GPTQ's words")
 def gptq_is_awq(checkpoint):
     """The configuration is that of an AWQ file."""
     checkpoint.json["config.json"]["quantization_config"] = {
@@ -280,7 +280,7 @@ def awq_group_size(checkpoint):
     checkpoint.quantization["group_size"] = 64
 
 
-@kind("awq-is-gptq", AWQ, Seen.OPENING, "layers.0.", "gptq")
+@kind("awq-is-gptq", AWQ, Seen.OPENING, "layers.0.", "AWQ's words")
 def awq_is_gptq(checkpoint):
     """The configuration is that of a GPTQ file."""
     checkpoint.json["config.json"]["quantization_config"] = {

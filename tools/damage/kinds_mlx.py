@@ -74,13 +74,13 @@ def scales_uninitialised(checkpoint):
     changes.fill_garbage(checkpoint, EMBEDDING + ".scales")
 
 
-@kind("mlx-scales-zero", BASE, Seen.VERIFY, MLP_DOWN, "zero")
+@kind("mlx-scales-zero", BASE, Seen.VERIFY, MLP_DOWN, "scales are zero")
 def scales_zero(checkpoint):
     """The scales of a module were never written."""
     changes.scale_values(checkpoint, MLP_DOWN + ".scales", 0)
 
 
-@kind("mlx-expert-biases-zero", BASE, Seen.VERIFY, "layers.1.experts.5.up_proj")
+@kind("mlx-expert-biases-zero", BASE, Seen.AGAINST, "layers.1.experts.5.up_proj")
 def expert_biases_zero(checkpoint):
     """The biases of one expert were never written, so that its weights have one sign."""
     checkpoint[STACK + ".biases"].array[5] = 0

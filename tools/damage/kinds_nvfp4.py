@@ -14,6 +14,7 @@ GATE = LAYERS + "1.experts.3.gate_proj"
 DOWN = LAYERS + "1.experts.3.down_proj"
 E4M3_NAN = 0x7F
 E4M3_MINUS = 0x80
+E4M3_ONE = 0x38
 
 
 @kind("nvfp4-global-scale-missing", CT, Seen.OPENING, UP, "weight_global_scale")
@@ -96,7 +97,7 @@ def group_scale_zero(checkpoint):
     checkpoint[UP + ".weight_scale"].array[7, 2] = 0
 
 
-@kind("nvfp4-gate-and-up-scales-differ", CT, Seen.VERIFY, LAYERS + "1.experts.3", "global scale")
+@kind("nvfp4-gate-and-up-scales-differ", CT, Seen.VERIFY, GATE, "global scales of their own")
 def gate_and_up_scales_differ(checkpoint):
     """Gate and up of one expert have different global scales, which engines that fuse the two do not survive."""
     changes.scale_values(checkpoint, GATE + ".weight_global_scale", 0.75)
@@ -121,11 +122,10 @@ def tail_codes_stale(checkpoint):
     checkpoint[UP + ".weight_packed"].array[:, -8:] = other[:, -8:]
 
 
-@kind("nvfp4-tail-scales-stale", CT, Seen.AGAINST, UP)
+@kind("nvfp4-tail-scales-stale", CT, Seen.VERIFY, UP, "last 16 of 96 inputs")
 def tail_scales_stale(checkpoint):
-    """The scales of each row's last group are those of its first."""
-    scales = checkpoint[UP + ".weight_scale"].array
-    scales[:, -1] = numpy.sort(scales[:, 0])
+    """The scales of each row's last group still have the value 1 that they were made with."""
+    checkpoint[UP + ".weight_scale"].array[:, -1] = E4M3_ONE
 
 
 @kind("nvfp4-signs-lost", CT, Seen.AGAINST, UP)
