@@ -14,6 +14,7 @@
 #include "cli/run_command.h"
 #include "cli/text_format.h"
 #include "cli/tokenize_command.h"
+#include "cli/verify_command.h"
 
 namespace beryl::cli {
 namespace {
@@ -34,6 +35,7 @@ std::string usage_message(const CLI::App* app, const CLI::Error& error) {
 struct CommandLine::Options {
   RunOptions run;
   InspectOptions inspect;
+  VerifyCommandOptions verify;
   CheckOptions check;
   TokenizeOptions tokenize;
   std::string tokenize_text;
@@ -49,6 +51,7 @@ CommandLine::CommandLine(CLI::App& app) : app_(app), options_(std::make_unique<O
   app_.set_version_flag("--version", "beryl " BERYL_VERSION);
   add_run();
   add_inspect();
+  add_verify();
   add_check();
   add_tokenize();
   add_doctor();
@@ -75,6 +78,14 @@ void CommandLine::add_inspect() {
   add_inspect_options(*command, options_->inspect);
   command->callback([this] {
     command_ = [this](std::istream&, std::ostream& out) { return run_inspect(options_->inspect, out); };
+  });
+}
+
+void CommandLine::add_verify() {
+  CLI::App* command = app_.add_subcommand("verify", "Read all of a checkpoint and say what is wrong with it");
+  add_verify_options(*command, options_->verify);
+  command->callback([this] {
+    command_ = [this](std::istream&, std::ostream& out) { return run_verify(options_->verify, out); };
   });
 }
 

@@ -25,6 +25,7 @@ class CommandLine {
 
   void add_run();
   void add_inspect();
+  void add_verify();
   void add_check();
   void add_tokenize();
   void add_doctor();
