@@ -127,9 +127,10 @@ class Against {
     std::string found =
         fmt::format("cosine {:.5f}, relative error {:.3g}", sums.cosine(), sums.relative_error());
     if (pair.ours.weight->matrix.cols == 1) {
-      add(pair.ours, Severity::kWarning, "vector-differs", std::move(found), "the original's values",
-          "a producer that smooths (AWQ, SmoothQuant) folds scales into norms; else it is another "
-          "checkpoint");
+      add(pair.ours, Severity::kError, "vector-differs", std::move(found), "the original's values",
+          "no format quantises it: it is another checkpoint's or follows another convention (1 added or "
+          "not), unless "
+          "the producer smooths (AWQ, SmoothQuant) and folds scales into norms");
       return;
     }
     std::string meaning;
@@ -216,6 +217,46 @@ class Against {
   bool is_smoothed_ = false;
 };
 
+// Fields that change every answer though no tensor's shape depends on them.
+void compare_configurations(const checkpoint::Checkpoint& ours, const checkpoint::Checkpoint& original,
+                            VerifyReport& report) {
+  const checkpoint::ModelConfig& a = ours.config();
+  const checkpoint::ModelConfig& b = original.config();
+  const auto compare = [&](const std::string& name, const auto& found, const auto& expected) {
+    if (found == expected) return;
+    report.findings.push_back({.severity = Severity::kError,
+                               .kind = "config-differs",
+                               .module = "config.json",
+                               .found = fmt::format("{} is {}", name, found),
+                               .expected = fmt::format("{}, as in the original", expected),
+                               .meaning = "the network computes something else with the same weights"});
+  };
+  const auto shared = [](const checkpoint::ModelConfig& config) {
+    int64_t count = 0;
+    for (size_t i = 0; i < config.layers.size(); ++i) {
+      count += config.layers[i].kv_source == static_cast<int64_t>(i) ? 0 : 1;
+    }
+    return count;
+  };
+  const auto attention = [](const checkpoint::ModelConfig& config) {
+    std::string kinds;
+    for (const auto& layer : config.layers) {
+      kinds += layer.attention == checkpoint::AttentionKind::kSliding ? 's' : 'f';
+    }
+    return kinds;
+  };
+  compare("top_k_experts", a.experts_per_token, b.experts_per_token);
+  compare("sliding_window", a.sliding_window, b.sliding_window);
+  compare("rms_norm_eps", a.norm_epsilon, b.norm_epsilon);
+  compare("final_logit_softcapping", a.logit_soft_cap, b.logit_soft_cap);
+  compare("num_attention_heads", a.heads, b.heads);
+  compare("num_kv_shared_layers", shared(a), shared(b));
+  compare("layer_types (s sliding, f full)", attention(a), attention(b));
+  compare("rope_theta of sliding layers", a.sliding_rotary.theta, b.sliding_rotary.theta);
+  compare("rope_theta of full layers", a.full_rotary.theta, b.full_rotary.theta);
+  compare("partial_rotary_factor of full layers", a.full_rotary.partial_factor, b.full_rotary.partial_factor);
+}
+
 }  // namespace
 
 void compare_checkpoints(const checkpoint::Checkpoint& ours, const checkpoint::Checkpoint& original,
@@ -236,6 +277,7 @@ void compare_checkpoints(const checkpoint::Checkpoint& ours, const checkpoint::C
          .meaning = "the two are not the same network, so their weights were not compared"});
     return;
   }
+  compare_configurations(ours, original, report);
   Against(ours, original, report).run(threads, progress);
 }
 
