@@ -115,6 +115,11 @@ class MatrixCheck {
           "zero scales over zero codes only",
           "the weights under them are lost; a producer's scale buffer was not filled, or the file is "
           "damaged");
+    } else if (has_only_zero_scales()) {
+      add(Severity::kError, "zero-scale",
+          fmt::format("all {} scales are zero over codes that are not", statistics_.scales),
+          "zero scales over groups of equal values only",
+          "a producer's scale buffer was not filled; what is left of each group is its minimum");
     }
     if (statistics_.subnormal_groups > 0) {
       add(Severity::kWarning, "subnormal-scale",
@@ -127,6 +132,12 @@ class MatrixCheck {
           "scales that follow the weights",
           "a scale buffer that kept its first value, unless one scale was spread over all rows");
     }
+  }
+
+  // Where groups have minimums, some scales may be zero, but not all.
+  bool has_only_zero_scales() const {
+    return statistics_.sum_squares > 0 && statistics_.groups > 0 && statistics_.scales > 0 &&
+           statistics_.scale_min == 0 && statistics_.scale_max == 0;
   }
 
   // Scales that cover the matrix in many tiles. Powers of two are often equal.

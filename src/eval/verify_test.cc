@@ -131,6 +131,18 @@ TEST(VerifyTest, ZeroScalesMayCoverZeroCodesOnly) {
   EXPECT_TRUE(verify(editor).passed());
 }
 
+// Groups of equal values have no use for a scale where they have a minimum; whole matrices do.
+TEST(VerifyTest, ScalesBesideMinimumsMayNotAllBeZero) {
+  CheckpointEditor editor("moe-mlx-4bit");
+  const std::string module = "language_model.model.layers.1.mlp.down_proj";
+  set(editor, module + ".scales", 6, uint16_t{0});
+  EXPECT_TRUE(verify(editor).passed());
+  fill(editor, module + ".scales", 0);
+  EXPECT_THAT(verify(editor).findings,
+              Contains(AllOf(error("zero-scale", module),
+                             Field("found", &Finding::found, HasSubstr("all 192 scales are zero")))));
+}
+
 TEST(VerifyTest, ScalesThatTheFormatForbidsAreFoundInAllWeights) {
   CheckpointEditor editor("moe-ct-nvfp4");
   set(editor, kExpert3Up + ".weight_scale", 5, uint8_t{0xb8});                          // negative
