@@ -3,12 +3,13 @@
 
     python3 tools/make_gguf_vectors.py blocks testdata/gguf/blocks.gguf
     python3 tools/make_gguf_vectors.py tokenizer models/demo testdata/gguf/tokenizer.gguf
-    python3 tools/make_gguf_vectors.py model models/demo demo.gguf --type bf16
+    python3 tools/make_gguf_vectors.py model models/demo demo.gguf --type bf16 --pad 32
 
 blocks: a matrix of each type, named by it, and beside it NAME.values, what the package's dequantiser makes of it. The
 first row comes from the package's quantiser where it has one; the others are random bytes whose scales are finite.
 tokenizer: no tensors, the tokenizer and chat template of a directory, as llama.cpp's converter writes them.
 model: the same with the weights of a checkpoint in bf16; matrices keep their type or become Q8_0, all else float32.
+--pad makes the dense MLP and the experts wider by as many zeros, as files do whose blocks do not divide these widths.
 
 Needs `gguf` (0.19.0 wrote the files in the tree) and numpy. The result depends only on the arguments.
 """
@@ -154,6 +155,18 @@ def add_configuration(writer, text):
     writer.add_tensor("rope_freqs.weight", factors)
 
 
+def pad_width(name, values, width):
+    """The values of a Hugging Face tensor with `width` more zeros, if the inner width of an MLP is among its sides."""
+    if name.endswith("experts.gate_up_proj"):
+        halves = values.reshape(len(values), 2, -1, values.shape[-1])  # gate rows, then up rows: each is padded
+        return np.pad(halves, [(0, 0), (0, 0), (0, width), (0, 0)]).reshape(len(values), -1, values.shape[-1])
+    if name.endswith(("mlp.gate_proj.weight", "mlp.up_proj.weight")):
+        return np.pad(values, [(0, width), (0, 0)])
+    if name.endswith(("mlp.down_proj.weight", "experts.down_proj")):
+        return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, width)])
+    return values
+
+
 def gguf_name(name, table):
     """The name of a Hugging Face tensor of the text model in a GGUF file."""
     name = name.replace("model.language_model.", "model.")
@@ -163,9 +176,11 @@ def gguf_name(name, table):
     return table.get_name(name, (".weight",))
 
 
-def write_model(directory, out, kind):
+def write_model(directory, out, kind, padding):
     """Writes the file of `model`."""
     text = json.loads((directory / "config.json").read_text())["text_config"]
+    text["intermediate_size"] += padding
+    text["moe_intermediate_size"] += padding
     writer = gguf.GGUFWriter(out, "gemma4")
     generation = json.loads((directory / "generation_config.json").read_text())
     writer.add_int32("general.sampling.top_k", generation["top_k"])
@@ -176,6 +191,7 @@ def write_model(directory, out, kind):
     for name, values in read_checkpoint(directory / "model.safetensors"):
         renamed = gguf_name(name, table)
         assert renamed, name
+        values = pad_width(name, values, padding)
         wide = (values.astype(np.uint32) << 16).view(np.float32)
         if values.ndim == 1 or ".ffn_gate_inp." in renamed:
             writer.add_tensor(renamed, wide)
@@ -205,11 +221,12 @@ def main():
         command.add_argument("directory", type=pathlib.Path)
         command.add_argument("out", type=pathlib.Path)
     command.add_argument("--type", choices=["bf16", "q8_0"], default="bf16")
+    command.add_argument("--pad", type=int, default=0, metavar="ZEROS")
     arguments = parser.parse_args()
     if arguments.command == "blocks":
         write_blocks(arguments.out)
     elif arguments.command == "model":
-        write_model(arguments.directory, arguments.out, arguments.type)
+        write_model(arguments.directory, arguments.out, arguments.type, arguments.pad)
     else:
         writer = gguf.GGUFWriter(arguments.out, "gemma4")
         add_tokenizer(writer, arguments.directory)

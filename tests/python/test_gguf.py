@@ -11,6 +11,8 @@ import pytest
 gguf = pytest.importorskip("gguf")
 
 PROBLEMS = 12
+PADDED_PROBLEMS = 4
+PADDING = 32  # a block of Q8_0
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
 GOOGLE = pathlib.Path(os.environ.get("BERYL_SHARED", PROJECT.parent / "shared")) / "data/tokenizer/tokenizer.json"
 
@@ -48,6 +50,24 @@ def test_answers_as_the_reference(demo_gguf, beryl_bin, project):
         assert is_equal or kind != "bf16", question
         equal += is_equal
     assert equal >= PROBLEMS * 2 // 3
+
+
+def width_in(file, name):
+    """A width in the keys of a GGUF file."""
+    return int(gguf.GGUFReader(file).get_field(f"gemma4.{name}feed_forward_length").contents())
+
+
+def test_a_file_padded_with_zeros_answers_as_without(demo_gguf, beryl_bin, project, run_tool, tmp_path):
+    file, kind = demo_gguf
+    padded = tmp_path / "padded.gguf"
+    made = run_tool("make_gguf_vectors.py", "model", project / "models/demo", padded, "--type", kind, "--pad", PADDING)
+    assert made.returncode == 0, made.stderr
+    for name in ("", "expert_"):
+        assert width_in(padded, name) == width_in(file, name) + PADDING
+    for question, reference in problems(project)[:PADDED_PROBLEMS]:
+        found = answer(beryl_bin, padded, question)["message"]
+        assert found == answer(beryl_bin, file, question)["message"], question
+        assert found["content"] == reference["text"] or kind != "bf16", question
 
 
 def check_tokens(beryl_bin, file, vectors):
