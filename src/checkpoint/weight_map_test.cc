@@ -3,6 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <sstream>
+
 #include "checkpoint/checkpoint_editor_for_tests.h"
 #include "formats/decoder.h"
 
@@ -12,6 +15,7 @@ namespace {
 using formats::DType;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAreArray;
 
 const std::string kLayer0 = "model.language_model.layers.0.";
 const std::string kExpert = kLayer0 + "experts.3.up_proj";
@@ -100,11 +104,73 @@ TEST(WeightMapTest, ValuesOfALayerThatSharesThemWithKeysAreRefused) {
 }
 
 TEST(WeightMapTest, CacheScalesAreSkippedAndSaidSo) {
-  CheckpointEditor editor("moe-ct-fp8-dynamic");
-  editor.put(kLayer0 + "self_attn.v_scale", DType::kF32, {});
-  editor.put("model.language_model.layers.1.self_attn.v_scale", DType::kF32, {});
-  const size_t before = CheckpointEditor("moe-ct-fp8-dynamic").open().weights().skipped().size();
-  EXPECT_EQ(editor.open().weights().skipped().size(), before + 2);
+  // As compressed-tensors and as ModelOpt spell them, in layers with and without a v_proj.
+  for (const char* names : {"k_scale v_scale q_scale", "k_proj.k_scale v_proj.v_scale"}) {
+    CheckpointEditor editor("moe-ct-fp8-dynamic");
+    std::vector<std::string> added;
+    std::istringstream words(names);
+    for (std::string word; words >> word;) {
+      for (const char* layer : {"0", "1"}) {
+        added.push_back("model.language_model.layers." + std::string(layer) + ".self_attn." + word);
+        editor.put(added.back(), DType::kF32, {});
+      }
+    }
+    std::vector<std::string> skipped;
+    const Checkpoint checkpoint = editor.open();
+    for (const SkippedTensor& tensor : checkpoint.weights().skipped()) {
+      if (tensor.reason.find("the cache is not quantised") != std::string::npos)
+        skipped.push_back(tensor.name);
+    }
+    EXPECT_THAT(skipped, UnorderedElementsAreArray(added));
+    EXPECT_EQ(checkpoint.weights().find({Part::kV, 1}), nullptr);
+  }
+}
+
+// ---- The head of a model whose embedding is its head ----
+
+TEST(WeightMapTest, AHeadBesideATiedEmbeddingIsTheHead) {
+  CheckpointEditor plain("moe-bf16");
+  EXPECT_EQ(plain.open().weights().find({Part::kHead}), nullptr);
+  plain.put("lm_head.weight", DType::kBf16, {512, 96});
+  const Checkpoint checkpoint = plain.open();
+  EXPECT_TRUE(checkpoint.config().ties_head);
+  EXPECT_EQ(checkpoint.weights().at({Part::kHead}).module, "lm_head");
+  EXPECT_THAT(checkpoint.weights().at({Part::kEmbedding}).module, HasSubstr("embed_tokens"));
+
+  plain.put("lm_head.weight", DType::kBf16, {511, 96});
+  expect_invalid(plain, {"lm_head.weight' has shape [511,96]", "[512,96]"});
+}
+
+TEST(WeightMapTest, AHeadMayBeQuantisedOnItsOwn) {
+  CheckpointEditor fp8("moe-ct-fp8-dynamic");
+  fp8.put("lm_head.weight", DType::kF8E4M3, {512, 96});
+  fp8.put("lm_head.weight_scale", DType::kBf16, {512, 1});
+  expect_invalid(fp8, {"'lm_head' is stored as FP8, but quantization_config"});
+  nlohmann::json& ignored = fp8.quantization()["ignore"];
+  ignored.erase(std::find(ignored.begin(), ignored.end(), "lm_head"));
+  const Checkpoint checkpoint = fp8.open();
+  EXPECT_EQ(checkpoint.weights().at({Part::kHead}).matrix.format, formats::Format::kFp8E4m3);
+  EXPECT_EQ(checkpoint.weights().at({Part::kEmbedding}).matrix.format, formats::Format::kBf16);
+
+  fp8.remove("lm_head.weight_scale");
+  expect_invalid(fp8, {"'lm_head' has weight but no weight_scale"});
+}
+
+TEST(WeightMapTest, AQuantisedEmbeddingIsTheHeadUnlessThereIsOne) {
+  CheckpointEditor editor("moe-mlx-4bit");
+  const Checkpoint tied = editor.open();
+  EXPECT_EQ(tied.weights().at({Part::kEmbedding}).matrix.format, formats::Format::kAffine4);
+  EXPECT_EQ(tied.weights().find({Part::kHead}), nullptr);
+
+  for (const char* suffix : {".weight", ".scales", ".biases"}) {
+    editor.copy("language_model.model.embed_tokens" + std::string(suffix),
+                "language_model.lm_head" + std::string(suffix));
+  }
+  const Checkpoint apart = editor.open();
+  EXPECT_EQ(apart.weights().at({Part::kHead}).matrix.format, formats::Format::kAffine4);
+
+  editor.remove("language_model.lm_head.scales");
+  expect_invalid(editor, {"lm_head' has ", "but no scales"});
 }
 
 // ---- Shapes and types
