@@ -143,6 +143,18 @@ TEST(VerifyTest, ScalesBesideMinimumsMayNotAllBeZero) {
                              Field("found", &Finding::found, HasSubstr("all 192 scales are zero")))));
 }
 
+TEST(VerifyTest, ConfigurationsAreComparedToo) {
+  CheckpointEditor editor("moe-bf16");
+  editor.text()["sliding_window"] = 4;
+  fill(editor, kLayer0 + "input_layernorm.weight", 0x3f);
+  const checkpoint::Checkpoint original = open("moe-bf16");
+  const VerifyReport report = verify(editor.open(), &original);
+  EXPECT_THAT(report.findings,
+              Contains(AllOf(error("config-differs", "config.json"),
+                             Field("found", &Finding::found, HasSubstr("sliding_window is 4")))));
+  EXPECT_THAT(report.findings, Contains(error("vector-differs", "layers.0.input_layernorm")));
+}
+
 TEST(VerifyTest, ScalesThatTheFormatForbidsAreFoundInAllWeights) {
   CheckpointEditor editor("moe-ct-nvfp4");
   set(editor, kExpert3Up + ".weight_scale", 5, uint8_t{0xb8});                          // negative
