@@ -86,8 +86,8 @@ class Routing {
 // One matrix to upload, or the gate and up halves of a gated MLP, which become one Matrix of 2F rows that
 // only feed_forward() takes.
 struct MatrixSource {
-  std::string name;  // for errors and progress: the module as the checkpoint calls it
-  formats::QuantMatrix matrix;
+  std::string name;             // for errors and progress: the module as the checkpoint calls it
+  formats::QuantMatrix matrix;  // when it is_made_up(), it is filled with random numbers instead of read
   std::optional<formats::QuantMatrix> up;  // when set, `matrix` is the gate
   std::string up_name = {};                // of the up half
 };

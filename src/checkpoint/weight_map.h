@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/model_config.h"
@@ -41,6 +43,10 @@ struct Note {
 
 class WeightMap {
  public:
+  WeightMap() = default;
+  // Of weights that come from no checkpoint.
+  explicit WeightMap(std::map<Role, Weight> weights) : weights_(std::move(weights)) {}
+
   // Null when the role is not filled, which for a role that the configuration calls for cannot happen.
   const Weight* find(const Role& role) const;
   // The weight of a role that the configuration calls for.

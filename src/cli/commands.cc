@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/bench_command.h"
 #include "cli/check_command.h"
 #include "cli/doctor_command.h"
 #include "cli/inspect_command.h"
@@ -37,6 +38,7 @@ struct CommandLine::Options {
   InspectOptions inspect;
   VerifyCommandOptions verify;
   CheckOptions check;
+  BenchCommandOptions bench;
   TokenizeOptions tokenize;
   std::string tokenize_text;
   bool tokenize_as_text = false;
@@ -53,6 +55,7 @@ CommandLine::CommandLine(CLI::App& app) : app_(app), options_(std::make_unique<O
   add_inspect();
   add_verify();
   add_check();
+  add_bench();
   add_tokenize();
   add_doctor();
   add_version();
@@ -94,6 +97,14 @@ void CommandLine::add_check() {
   add_check_options(*command, options_->check);
   command->callback([this] {
     command_ = [this](std::istream&, std::ostream& out) { return run_check(options_->check, out); };
+  });
+}
+
+void CommandLine::add_bench() {
+  CLI::App* command = app_.add_subcommand("bench", "Measure speed next to what this machine can do at most");
+  add_bench_options(*command, options_->bench);
+  command->callback([this] {
+    command_ = [this](std::istream&, std::ostream& out) { return run_bench_command(options_->bench, out); };
   });
 }
 

@@ -27,6 +27,7 @@ class CommandLine {
   void add_inspect();
   void add_verify();
   void add_check();
+  void add_bench();
   void add_tokenize();
   void add_doctor();
   void add_version();

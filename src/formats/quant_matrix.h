@@ -132,6 +132,10 @@ struct QuantMatrix {
   // Some producers choose the sign of a scale freely; elsewhere a negative one is a fault.
   bool may_have_negative_scales = false;
 
+  // Whether there are no files behind the ranges, only their sizes: a backend then makes the numbers up, to
+  // measure speed. The offset of the codes stands for their place in an imagined file.
+  bool is_made_up() const { return codes.range.file == nullptr; }
+
   // Bytes in the files, scales and all. Tiles that two halves of a fused tensor share are counted in both.
   uint64_t published_bytes() const;
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "backend/cpu/made_up.h"
 #include "backend/cpu/pack.h"
 #include "base/check.h"
 #include "base/error.h"
@@ -39,7 +40,9 @@ struct Chunk {
   // Where its codes begin and how many bytes they are, if they lie by rows.
   uint64_t bytes() const { return share(row_end()) - share(row_begin()); }
   uint64_t file_offset() const { return matrix->codes.range.offset + share(row_begin()); }
-  void read_ahead() const { matrix->codes.range.file->read_ahead(file_offset(), bytes()); }
+  void read_ahead() const {
+    if (!matrix->is_made_up()) matrix->codes.range.file->read_ahead(file_offset(), bytes());
+  }
 
  private:
   uint64_t share(int64_t row) const {
@@ -73,21 +76,37 @@ struct Staging {
   std::vector<std::byte> scratch;
 };
 
-void pack_chunk(const Chunk& chunk, Staging& staging) {
+// Rows of a chunk, taken apart.
+struct TakenApart {
+  int64_t code_row_bytes;
+  bool outer_divides;
+};
+
+TakenApart take_apart(const Chunk& chunk, Staging& staging) {
+  const int64_t rows = chunk.row_end() - chunk.row_begin();
+  if (chunk.matrix->is_made_up()) {
+    make_up_rows(*chunk.layout, rows, chunk.file_offset(), staging.parts);
+    return {.code_row_bytes = made_up_row_bytes(*chunk.layout), .outer_divides = false};
+  }
   formats::RowReader reader(*chunk.matrix);
+  reader.read(chunk.row_begin(), rows, staging.parts);
+  return {.code_row_bytes = reader.code_row_bytes(), .outer_divides = reader.outer_divides()};
+}
+
+void pack_chunk(const Chunk& chunk, Staging& staging) {
+  const TakenApart taken = take_apart(chunk, staging);
   const int64_t first_row = chunk.row_begin();
-  reader.read(first_row, chunk.row_end() - first_row, staging.parts);
   if (!chunk.input_order.empty()) {
-    reorder_inputs(*chunk.layout, reader.code_row_bytes(), chunk.input_order, staging.parts, staging.scratch);
+    reorder_inputs(*chunk.layout, taken.code_row_bytes, chunk.input_order, staging.parts, staging.scratch);
   }
   for (int64_t panel = chunk.panel_begin; panel < chunk.panel_end; ++panel) {
     const int64_t begin = panel * kPanelRows;
     const int64_t rows = std::min(kPanelRows, chunk.matrix->rows - begin);
     const PanelRows from{.parts = &staging.parts,
-                         .code_row_bytes = reader.code_row_bytes(),
+                         .code_row_bytes = taken.code_row_bytes,
                          .first = begin - first_row,
                          .count = rows,
-                         .outer_divides = reader.outer_divides()};
+                         .outer_divides = taken.outer_divides};
     if (pack_panel(*chunk.layout, from, chunk.first_panel + panel * chunk.panel_stride)) continue;
     throw Error(ErrorCode::kInvalidInput,
                 fmt::format("weight holds an infinity or NaN in rows {} to {}", begin, begin + rows - 1),
@@ -110,7 +129,12 @@ class UploadPlan {
     std::sort(chunks_.begin(), chunks_.end(), [](const Chunk& a, const Chunk& b) {
       const FileRange& left = a.matrix->codes.range;
       const FileRange& right = b.matrix->codes.range;
-      if (left.file != right.file) return left.file->path() < right.file->path();
+      // Made-up matrices, which have no file, come first.
+      if (left.file == nullptr || right.file == nullptr) {
+        if (left.file != right.file) return left.file == nullptr;
+      } else if (left.file != right.file) {
+        return left.file->path() < right.file->path();
+      }
       return a.file_offset() < b.file_offset();
     });
   }

@@ -1,0 +1,28 @@
+// beryl bench MODEL | --shape NAME --format NAME: speed of prefill and decode, next to what this machine can
+// do at most, measured in the same run.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+
+#include "cli/loaded_model.h"
+#include "eval/bench.h"
+#include "eval/bench_model.h"
+
+namespace beryl::cli {
+
+struct BenchCommandOptions {
+  ModelOptions model;           // no MODEL when a shape is named
+  eval::MadeUpOptions made_up;  // shape empty: MODEL
+  std::string routing = "";     // empty: "uniform" for shapes, the router's choice for MODEL
+  eval::BenchOptions bench = {.prompts = {512}, .depths = {0, 4096}, .batches = {1, 8}};
+  bool json = false;
+};
+
+void add_bench_options(CLI::App& command, BenchCommandOptions& options);
+
+// Returns the exit code. Errors: kInvalidInput when neither or both of MODEL and a shape are given; kResource
+// with both numbers when it does not fit in memory; as loading a model.
+int run_bench_command(const BenchCommandOptions& options, std::ostream& out);
+
+}  // namespace beryl::cli
