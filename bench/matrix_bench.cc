@@ -45,9 +45,9 @@ struct LargeMatrix {
 void multiply(benchmark::State& state, const TestScheme& scheme, Isa isa, int64_t tokens,
               uint64_t weight_bytes) {
   ThreadPool pool(static_cast<int>(std::thread::hardware_concurrency()));
-  PanelRunner runner(kernels_of(isa), pool);
+  PanelRunner runner(kernels_of(isa), vector_kernels(isa), pool);
   LargeMatrix large(scheme, kCols, weight_bytes);
-  ActivationRows x;
+  ActivationRows x(vector_kernels(isa));
   x.resize(tokens, kCols, true);
   const std::vector<float> numbers = random_floats(tokens * kCols, 3);
   for (int64_t t = 0; t < tokens; ++t) x.store(t, 0, numbers.data() + t * kCols, kCols);

@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "backend/cpu/cpu_cache.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/vector_kernels.h"
 
 namespace beryl::backend {
 
@@ -16,7 +17,6 @@ namespace beryl::backend {
 // does not depend on pages, chunks or threads. A block or section without a visible key is skipped: an exact
 // no-op.
 inline constexpr int64_t kSectionKeys = 512;
-inline constexpr int64_t kBlockKeys = 32;
 
 struct AttentionTask {
   const AttentionLayer* layer;

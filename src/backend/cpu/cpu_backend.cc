@@ -82,7 +82,7 @@ class CpuBackend final : public Backend {
       : compute_(options.compute),
         kernels_(kernels_of(chosen_isa())),
         pool_(options.threads),
-        runner_(kernels_, pool_) {}
+        runner_(kernels_, vector_kernels(chosen_isa()), pool_) {}
 
   uint64_t resident_bytes(const MatrixSource& source) const override { return packed_layout(source).bytes(); }
 
@@ -434,7 +434,10 @@ class CpuBackend final : public Backend {
   PanelRunner runner_;
   std::vector<std::unique_ptr<WeightArena>> arenas_;
   // Scratch of single operations, kept to spare allocations.
-  ActivationRows linear_in_, experts_in_, dense_hidden_, expert_hidden_;
+  ActivationRows linear_in_{vector_kernels(chosen_isa())};
+  ActivationRows experts_in_{vector_kernels(chosen_isa())};
+  ActivationRows dense_hidden_{vector_kernels(chosen_isa())};
+  ActivationRows expert_hidden_{vector_kernels(chosen_isa())};
   std::vector<float> router_logits_, expert_out_;
   std::vector<int32_t> expert_tokens_;  // [T * top_k], the rows of the batch by expert
   std::vector<int64_t> place_of_slot_;  // [T * top_k], index into expert_out_

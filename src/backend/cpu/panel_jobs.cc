@@ -4,7 +4,6 @@
 #include <array>
 #include <deque>
 
-#include "backend/cpu/gelu.h"
 #include "base/check.h"
 #include "base/number_types.h"
 
@@ -106,8 +105,8 @@ class JobInputs {
 // Outputs of a unit for a block of tokens, [token][panel of the unit][row].
 constexpr int64_t kUnitWidth = kUnitPanels * kPanelRows;
 
-void store_plain(const PanelJob& job, int64_t first_panel, int64_t panels, int64_t first_token,
-                 int64_t tokens, const float* outputs) {
+void store_plain(const VectorKernels& /*vectors*/, const PanelJob& job, int64_t first_panel, int64_t panels,
+                 int64_t first_token, int64_t tokens, const float* outputs) {
   const int64_t first_row = first_panel * kPanelRows;
   const int64_t rows = std::min(panels * kPanelRows, job.matrix->rows() - first_row);
   for (int64_t t = 0; t < tokens; ++t) {
@@ -115,18 +114,16 @@ void store_plain(const PanelJob& job, int64_t first_panel, int64_t panels, int64
   }
 }
 
-void store_gated(const PanelJob& job, int64_t first_panel, int64_t panels, int64_t first_token,
-                 int64_t tokens, const float* outputs) {
+void store_gated(const VectorKernels& vectors, const PanelJob& job, int64_t first_panel, int64_t panels,
+                 int64_t first_token, int64_t tokens, const float* outputs) {
   const int64_t width = job.matrix->rows() / 2;
   for (int64_t pair = 0; pair < panels / 2; ++pair) {
     const int64_t first_row = (first_panel / 2 + pair) * kPanelRows;
     const int64_t rows = std::min(kPanelRows, width - first_row);
     for (int64_t t = 0; t < tokens; ++t) {
       const float* gate = outputs + t * kUnitWidth + pair * 2 * kPanelRows;
-      std::array<float, kPanelRows> values{};
-      for (int64_t r = 0; r < rows; ++r) {
-        values[static_cast<size_t>(r)] = gelu_tanh(gate[r]) * gate[kPanelRows + r];
-      }
+      std::array<float, kPanelRows> values;
+      vectors.gelu_times(gate, gate + kPanelRows, rows, values.data());
       job.hidden->store(job.hidden_row + first_token + t, first_row, values.data(), rows);
     }
   }
@@ -163,7 +160,7 @@ void ActivationRows::store(int64_t row, int64_t first, const float* values, int6
     std::copy_n(values, count, floats_.data() + at);
     return;
   }
-  for (int64_t i = 0; i < count; ++i) bf16_[at + static_cast<size_t>(i)] = float_to_bf16(values[i]);
+  vectors_->to_bf16(values, count, bf16_.data() + at);
 }
 
 // Working memory of one thread.
@@ -172,7 +169,8 @@ struct PanelRunner::Scratch {
   std::array<float, kKernelTokens * kUnitWidth> outputs;
 };
 
-PanelRunner::PanelRunner(const Kernels& kernels, ThreadPool& pool) : kernels_(kernels), pool_(pool) {
+PanelRunner::PanelRunner(const Kernels& kernels, const VectorKernels& vectors, ThreadPool& pool)
+    : kernels_(kernels), vectors_(vectors), pool_(pool) {
   for (int i = 0; i < pool.thread_count(); ++i) scratch_.push_back(std::make_unique<Scratch>());
 }
 
@@ -213,7 +211,7 @@ void PanelRunner::run(std::span<const PanelJob> jobs) {
              .scratch = scratch.kernel.data()});
       }
       const auto store = job.output == JobOutput::kGatedGelu ? store_gated : store_plain;
-      store(job, first_panel, panels, first, tokens, scratch.outputs.data());
+      store(vectors_, job, first_panel, panels, first, tokens, scratch.outputs.data());
     }
   };
   int64_t total_work = 0;

@@ -9,6 +9,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/packed_matrix.h"
 #include "backend/cpu/thread_pool.h"
+#include "backend/cpu/vector_kernels.h"
 
 namespace beryl::backend {
 
@@ -27,6 +28,8 @@ struct Activations {
 // Rows of activations of one of the two types, which keep their memory.
 class ActivationRows {
  public:
+  explicit ActivationRows(const VectorKernels& vectors = portable_vector_kernels()) : vectors_(&vectors) {}
+
   // Sets the shape; what lies behind each bf16 row is zero.
   void resize(int64_t rows, int64_t width, bool is_bf16);
   Activations view() const { return rows_from(0, rows_); }
@@ -35,6 +38,7 @@ class ActivationRows {
   void store(int64_t row, int64_t first, const float* values, int64_t count);
 
  private:
+  const VectorKernels* vectors_;
   bool is_bf16_ = false;
   int64_t rows_ = 0;
   int64_t width_ = 0;
@@ -64,7 +68,7 @@ struct PanelJob {
 // arithmetic they need; the shares depend only on the shapes and the thread count.
 class PanelRunner {
  public:
-  PanelRunner(const Kernels& kernels, ThreadPool& pool);
+  PanelRunner(const Kernels& kernels, const VectorKernels& vectors, ThreadPool& pool);
   ~PanelRunner();
 
   // Runs all jobs and waits.
@@ -74,6 +78,7 @@ class PanelRunner {
   struct Scratch;
 
   const Kernels& kernels_;
+  const VectorKernels& vectors_;
   ThreadPool& pool_;
   std::vector<std::unique_ptr<Scratch>> scratch_;  // one a thread
 };

@@ -80,7 +80,7 @@ std::vector<std::vector<float>> run_all(const std::vector<std::unique_ptr<Job>>&
                     .hidden = &job->hidden});
   }
   ThreadPool pool(threads);
-  PanelRunner(kernels_of(isa), pool).run(jobs);
+  PanelRunner(kernels_of(isa), vector_kernels(isa), pool).run(jobs);
   for (size_t i = 0; i < list.size(); ++i) {
     const Job& job = *list[i];
     if (job.output != JobOutput::kGatedGelu) continue;
@@ -184,7 +184,7 @@ TEST(PanelJobsTest, InputsFollowTheOrderOfEachHalf) {
   std::vector<float> y(5 * 32);
   std::vector<float> expected(5 * 32);
   ThreadPool pool(1);
-  PanelRunner runner(kernels_of(Isa::kPortable), pool);
+  PanelRunner runner(kernels_of(Isa::kPortable), portable_vector_kernels(), pool);
   const auto run = [&](const PackedMatrix& matrix, const std::vector<float>& x, std::vector<float>& out) {
     ActivationRows rows;
     ActivationRows hidden;
