@@ -105,26 +105,33 @@ class JobInputs {
 // Outputs of a unit for a block of tokens, [token][panel of the unit][row].
 constexpr int64_t kUnitWidth = kUnitPanels * kPanelRows;
 
-void store_plain(const VectorKernels& /*vectors*/, const PanelJob& job, int64_t first_panel, int64_t panels,
-                 int64_t first_token, int64_t tokens, const float* outputs) {
-  const int64_t first_row = first_panel * kPanelRows;
-  const int64_t rows = std::min(panels * kPanelRows, job.matrix->rows() - first_row);
-  for (int64_t t = 0; t < tokens; ++t) {
-    std::copy_n(outputs + t * kUnitWidth, rows, job.y + (first_token + t) * job.matrix->rows() + first_row);
+struct UnitOutputs {
+  int64_t first_panel;
+  int64_t panels;
+  int64_t first_token;
+  int64_t tokens;
+  const float* numbers;  // [tokens, kUnitWidth]
+};
+
+void store_plain(const VectorKernels& /*vectors*/, const PanelJob& job, const UnitOutputs& unit) {
+  const int64_t first_row = unit.first_panel * kPanelRows;
+  const int64_t rows = std::min(unit.panels * kPanelRows, job.matrix->rows() - first_row);
+  for (int64_t t = 0; t < unit.tokens; ++t) {
+    std::copy_n(unit.numbers + t * kUnitWidth, rows,
+                job.y + (unit.first_token + t) * job.matrix->rows() + first_row);
   }
 }
 
-void store_gated(const VectorKernels& vectors, const PanelJob& job, int64_t first_panel, int64_t panels,
-                 int64_t first_token, int64_t tokens, const float* outputs) {
+void store_gated(const VectorKernels& vectors, const PanelJob& job, const UnitOutputs& unit) {
   const int64_t width = job.matrix->rows() / 2;
-  for (int64_t pair = 0; pair < panels / 2; ++pair) {
-    const int64_t first_row = (first_panel / 2 + pair) * kPanelRows;
+  for (int64_t pair = 0; pair < unit.panels / 2; ++pair) {
+    const int64_t first_row = (unit.first_panel / 2 + pair) * kPanelRows;
     const int64_t rows = std::min(kPanelRows, width - first_row);
-    for (int64_t t = 0; t < tokens; ++t) {
-      const float* gate = outputs + t * kUnitWidth + pair * 2 * kPanelRows;
+    for (int64_t t = 0; t < unit.tokens; ++t) {
+      const float* gate = unit.numbers + t * kUnitWidth + pair * 2 * kPanelRows;
       std::array<float, kPanelRows> values;
       vectors.gelu_times(gate, gate + kPanelRows, rows, values.data());
-      job.hidden->store(job.hidden_row + first_token + t, first_row, values.data(), rows);
+      job.hidden->store(job.hidden_row + unit.first_token + t, first_row, values.data(), rows);
     }
   }
 }
@@ -211,7 +218,7 @@ void PanelRunner::run(std::span<const PanelJob> jobs) {
              .scratch = scratch.kernel.data()});
       }
       const auto store = job.output == JobOutput::kGatedGelu ? store_gated : store_plain;
-      store(vectors_, job, first_panel, panels, first, tokens, scratch.outputs.data());
+      store(vectors_, job, {first_panel, panels, first, tokens, scratch.outputs.data()});
     }
   };
   int64_t total_work = 0;
