@@ -3,17 +3,21 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "backend/cpu/attention.h"
 #include "backend/cpu/cpu_cache.h"
-#include "backend/cpu/gelu.h"
+#include "backend/cpu/isa.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/panel_jobs.h"
+#include "backend/cpu/rotary.h"
 #include "backend/cpu/routing.h"
 #include "backend/cpu/thread_pool.h"
 #include "backend/cpu/upload.h"
+#include "backend/cpu/vector_kernels.h"
 #include "base/check.h"
 #include "base/number_types.h"
 
@@ -25,6 +29,7 @@ class CpuVector final : public Vector {
   explicit CpuVector(std::span<const float> values) : values_(values.begin(), values.end()) {}
   const float* data() const { return values_.data(); }
   int64_t size() const { return static_cast<int64_t>(values_.size()); }
+  std::span<const float> values() const { return values_; }
 
  private:
   std::vector<float> values_;
@@ -75,6 +80,8 @@ const CpuRouting& cpu(const Routing& routing) {
 
 // Element-wise loops shorter than this many rows run on one thread.
 constexpr int64_t kInlineRows = 8;
+// As many logits as one thread caps in the time that waking another takes.
+constexpr int64_t kInlineLogits = 32768;
 
 class CpuBackend final : public Backend {
  public:
@@ -113,7 +120,7 @@ class CpuBackend final : public Backend {
       BERYL_CHECK(token >= 0 && token < matrix.rows());
       float* to = cpu(out).row(t);
       decode_row(matrix, token, to);
-      for (int64_t i = 0; i < matrix.cols(); ++i) to[i] *= scale;
+      vectors_.scale(to, scale, nullptr, matrix.cols(), to);
     });
   }
 
@@ -137,40 +144,29 @@ class CpuBackend final : public Backend {
 
   void rotate_and_cache(const AttentionLayer& layer, const Rows& rows, Buffer& q, const Buffer* k,
                         const Buffer* v, Cache& cache) override {
-    for_rows(q.rows(), [&](int64_t t) {
-      const int64_t position = rows.positions[static_cast<size_t>(t)];
-      const RotaryRow rotary = make_rotary(layer, position);
-      for (int64_t head = 0; head < layer.heads; ++head) {
-        float* vector = cpu(q).row(t) + head * layer.head_dim;
-        normalise(vector, layer.head_dim, layer.q_norm, layer.norm_epsilon, vector);
-        rotate(rotary, vector);
-        if (compute_ == Compute::kBf16) round_all(vector, layer.head_dim);
+    const RotaryTable& rotary = rotary_.get(cpu(*layer.inv_freq).values(), rows.positions, pool_);
+    pool_.run_ranges(q.rows(), kInlineRows, [&](int64_t begin, int64_t end) {
+      std::vector<float> vector(static_cast<size_t>(layer.head_dim));
+      for (int64_t t = begin; t < end; ++t) {
+        for (int64_t head = 0; head < layer.heads; ++head) {
+          float* const to = cpu(q).row(t) + head * layer.head_dim;
+          normalise(to, layer.head_dim, layer.q_norm, layer.norm_epsilon, to);
+          vectors_.rotate(rotary.cosines(t), rotary.sines(t), layer.head_dim / 2, to);
+          if (compute_ == Compute::kBf16) vectors_.round_to_bf16(to, layer.head_dim, to);
+        }
+        if (k == nullptr) continue;
+        const CachePlace place = find_place(layer, rows, t, cpu(cache));
+        cache_keys(layer, rotary, t, cpu(*k).row(t), place, vector);
+        cache_values(layer, cpu(*v).row(t), place, vector);
       }
-      if (k != nullptr) cache_row(layer, rows, t, rotary, {cpu(*k).row(t), cpu(*v).row(t)}, cpu(cache));
     });
   }
 
   void attention(const AttentionLayer& layer, const Rows& rows, const Buffer& q, const Cache& cache,
                  Buffer& out) override {
     cpu(out).resize(q.rows(), layer.heads * layer.head_dim);
-    const int64_t group_width = layer.heads / layer.kv_heads * layer.head_dim;
-    pool_.run_ranges(q.rows() * layer.kv_heads, 2, [&](int64_t begin, int64_t end) {
-      AttentionScratch scratch;
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t t = task / layer.kv_heads;
-        const int64_t kv_head = task % layer.kv_heads;
-        attend(kernels_,
-               {.layer = &layer,
-                .cache = &cpu(cache),
-                .pages = pages_of(layer, rows, t),
-                .compute = compute_,
-                .position = rows.positions[static_cast<size_t>(t)],
-                .kv_head = kv_head,
-                .q = cpu(q).row(t) + kv_head * group_width,
-                .out = cpu(out).row(t) + kv_head * group_width},
-               scratch);
-      }
-    });
+    attention_.run(
+        {.layer = &layer, .cache = &cpu(cache), .rows = rows, .q = cpu(q).row(0), .out = cpu(out).row(0)});
   }
 
   void route(const Router& router, const Buffer& in, std::span<const int32_t> forced, Routing& out) override {
@@ -185,7 +181,7 @@ class CpuBackend final : public Backend {
          .per_expert_scale = {cpu(*router.per_expert_scale).data(), static_cast<size_t>(projection.rows())},
          .top_k = router.top_k,
          .forced = forced},
-        cpu(out));
+        pool_, cpu(out));
   }
 
   void feed_forward(const FeedForward& arguments) override {
@@ -202,27 +198,27 @@ class CpuBackend final : public Backend {
     for_rows(gate.rows(), [&](int64_t t) {
       float* to = cpu(gate).row(t);
       const float* by = cpu(factors).row(t) + first_column;
-      for (int64_t i = 0; i < gate.width(); ++i) to[i] = gelu_tanh(to[i]) * by[i];
+      vectors_.gelu_times(to, by, gate.width(), to);
     });
   }
 
   void add_scaled(Buffer& a, const Buffer& b, float scale) override {
     BERYL_CHECK(cpu(a).size() == cpu(b).size());
     for_rows(a.rows(), [&](int64_t t) {
-      float* to = cpu(a).row(t);
-      const float* from = cpu(b).row(0) + t * a.width();
-      for (int64_t i = 0; i < a.width(); ++i) to[i] = (to[i] + from[i]) * scale;
+      vectors_.add_scaled(cpu(a).row(t), cpu(b).row(0) + t * a.width(), scale, a.width());
     });
   }
 
   void add_normed(Buffer& x, const Buffer& update, const Vector* weight, float epsilon,
                   float scale) override {
     for_rows(x.rows(), [&](int64_t t) {
-      const float* from = cpu(update).row(t);
-      float* to = cpu(x).row(t);
-      const float inverse = inverse_rms(from, x.width(), epsilon);
-      const float* weights = cpu(*weight).data();
-      for (int64_t i = 0; i < x.width(); ++i) to[i] = (to[i] + from[i] * inverse * weights[i]) * scale;
+      const float* const from = cpu(update).row(t);
+      vectors_.add_normed(cpu(x).row(t),
+                          {.update = from,
+                           .inverse = inverse_rms(from, x.width(), epsilon),
+                           .weights = cpu(*weight).data(),
+                           .scale = scale},
+                          x.width());
     });
   }
 
@@ -239,11 +235,8 @@ class CpuBackend final : public Backend {
         .matrix = &cpu(matrix), .x = linear_input(in, linear_in_), .tokens = in.rows(), .y = logits.data()};
     runner_.run({&job, 1});
     if (soft_cap == 0.0F) return;
-    pool_.run_ranges(static_cast<int64_t>(logits.size()), 4096, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        float& logit = logits[static_cast<size_t>(i)];
-        logit = soft_cap * std::tanh(logit / soft_cap);
-      }
+    pool_.run_ranges(static_cast<int64_t>(logits.size()), kInlineLogits, [&](int64_t begin, int64_t end) {
+      vectors_.soft_cap(soft_cap, logits.data() + begin, end - begin);
     });
   }
 
@@ -254,14 +247,11 @@ class CpuBackend final : public Backend {
   std::vector<int32_t> read_experts(const Routing& routing) override { return cpu(routing).experts; }
 
  private:
-  // The cosines and sines of one position.
-  struct RotaryRow {
-    std::vector<float> cosines;  // [head_dim / 2]
-    std::vector<float> sines;
-  };
-  struct KeyAndValue {
-    const float* k;  // [kv_heads, head_dim], straight from the projection
-    const float* v;
+  // Where the vectors of one token lie in the cache.
+  struct CachePlace {
+    CpuCache* cache;
+    int32_t page;
+    int64_t offset;  // within a head's vectors of the page, in bytes
   };
 
   template <typename Body>
@@ -272,23 +262,14 @@ class CpuBackend final : public Backend {
   }
 
   float inverse_rms(const float* in, int64_t width, float epsilon) const {
-    const float mean = kernels_.dot(in, in, width) / static_cast<float>(width);
+    const float mean = vectors_.dot(in, in, width) / static_cast<float>(width);
     return 1.0F / std::sqrt(mean + epsilon);
   }
 
   void normalise(const float* in, int64_t width, const Vector* weight, float epsilon, float* out) const {
-    const float inverse = inverse_rms(in, width, epsilon);
-    if (weight == nullptr) {
-      for (int64_t i = 0; i < width; ++i) out[i] = in[i] * inverse;
-      return;
-    }
-    BERYL_CHECK(cpu(*weight).size() == width);
-    const float* weights = cpu(*weight).data();
-    for (int64_t i = 0; i < width; ++i) out[i] = in[i] * inverse * weights[i];
-  }
-
-  static void round_all(float* values, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) values[i] = round_to_bf16(values[i]);
+    BERYL_CHECK(weight == nullptr || cpu(*weight).size() == width);
+    const float* const weights = weight == nullptr ? nullptr : cpu(*weight).data();
+    vectors_.scale(in, inverse_rms(in, width, epsilon), weights, width, out);
   }
 
   // What a linear multiplies: the input itself, or in bf16 mode a copy of it in `rounded`.
@@ -297,18 +278,6 @@ class CpuBackend final : public Backend {
     rounded.resize(in.rows(), in.width(), true);
     for_rows(in.rows(), [&](int64_t t) { rounded.store(t, 0, cpu(in).row(t), in.width()); });
     return rounded.view();
-  }
-
-  static RotaryRow make_rotary(const AttentionLayer& layer, int64_t position) {
-    const auto half = static_cast<size_t>(layer.head_dim / 2);
-    RotaryRow row{std::vector<float>(half), std::vector<float>(half)};
-    const float* inv_freq = cpu(*layer.inv_freq).data();
-    for (size_t i = 0; i < half; ++i) {
-      const float angle = static_cast<float>(position) * inv_freq[i];
-      row.cosines[i] = std::cos(angle);
-      row.sines[i] = std::sin(angle);
-    }
-    return row;
   }
 
   // Row `row` of a matrix in the published order of inputs.
@@ -320,37 +289,40 @@ class CpuBackend final : public Backend {
     for (size_t i = 0; i < order.size(); ++i) out[order[i]] = packed[i];
   }
 
-  static void rotate(const RotaryRow& rotary, float* vector) {
-    const size_t half = rotary.cosines.size();
-    for (size_t i = 0; i < half; ++i) {
-      const float a = vector[i];
-      const float b = vector[i + half];
-      vector[i] = a * rotary.cosines[i] - b * rotary.sines[i];
-      vector[i + half] = b * rotary.cosines[i] + a * rotary.sines[i];
-    }
-  }
-
-  static std::span<const int32_t> pages_of(const AttentionLayer& layer, const Rows& rows, int64_t t) {
-    const PageTables& tables = rows.tables[static_cast<size_t>(rows.sequences[static_cast<size_t>(t)])];
-    return layer.kind == LayerKind::kSliding ? tables.sliding : tables.full;
-  }
-
-  void cache_row(const AttentionLayer& layer, const Rows& rows, int64_t t, const RotaryRow& rotary,
-                 KeyAndValue row, CpuCache& cache) const {
+  static CachePlace find_place(const AttentionLayer& layer, const Rows& rows, int64_t t, CpuCache& cache) {
     const int64_t position = rows.positions[static_cast<size_t>(t)];
-    const int64_t tokens_per_page = cache.shape().tokens_per_page;
-    const int32_t page = pages_of(layer, rows, t)[static_cast<size_t>(position / tokens_per_page)];
-    const int64_t slot = position % tokens_per_page;
-    const int64_t width = layer.kv_heads * layer.head_dim;
-    std::vector<float> keys(static_cast<size_t>(width));
-    std::vector<float> values(static_cast<size_t>(width));
-    for (int64_t at = 0; at < width; at += layer.head_dim) {
-      normalise(row.k + at, layer.head_dim, layer.k_norm, layer.norm_epsilon, keys.data() + at);
-      rotate(rotary, keys.data() + at);
-      normalise(row.v + at, layer.head_dim, nullptr, layer.norm_epsilon, values.data() + at);
+    const int64_t page_tokens = cache.shape().tokens_per_page;
+    return {.cache = &cache,
+            .page = pages_of_row(layer, rows, t)[static_cast<size_t>(position / page_tokens)],
+            .offset = position % page_tokens * layer.head_dim * cache.number_bytes()};
+  }
+
+  // `k` [kv_heads, head_dim], straight from the projection; `vector` [head_dim] is scratch.
+  void cache_keys(const AttentionLayer& layer, const RotaryTable& rotary, int64_t t, const float* k,
+                  const CachePlace& place, std::span<float> vector) const {
+    for (int64_t head = 0; head < layer.kv_heads; ++head) {
+      normalise(k + head * layer.head_dim, layer.head_dim, layer.k_norm, layer.norm_epsilon, vector.data());
+      vectors_.rotate(rotary.cosines(t), rotary.sines(t), layer.head_dim / 2, vector.data());
+      store(place, layer.cache_layer, CpuCache::Side::kKeys, head, vector);
     }
-    cache.write(layer.cache_layer, CpuCache::Side::kKeys, page, slot, keys);
-    cache.write(layer.cache_layer, CpuCache::Side::kValues, page, slot, values);
+  }
+
+  void cache_values(const AttentionLayer& layer, const float* v, const CachePlace& place,
+                    std::span<float> vector) const {
+    for (int64_t head = 0; head < layer.kv_heads; ++head) {
+      normalise(v + head * layer.head_dim, layer.head_dim, nullptr, layer.norm_epsilon, vector.data());
+      store(place, layer.cache_layer, CpuCache::Side::kValues, head, vector);
+    }
+  }
+
+  void store(const CachePlace& place, int64_t layer, CpuCache::Side side, int64_t kv_head,
+             std::span<const float> vector) const {
+    std::byte* const to = place.cache->vectors(layer, side, place.page, kv_head) + place.offset;
+    if (compute_ == Compute::kBf16) {
+      vectors_.to_bf16(vector.data(), static_cast<int64_t>(vector.size()), reinterpret_cast<uint16_t*>(to));
+    } else {
+      std::memcpy(to, vector.data(), vector.size_bytes());
+    }
   }
 
   // First half of a feed-forward: the gated activations of the dense MLP and of all experts that have rows.
@@ -423,14 +395,17 @@ class CpuBackend final : public Backend {
       for (int64_t slot = t * routing.top_k; slot < (t + 1) * routing.top_k; ++slot) {
         const float weight = routing.weights[static_cast<size_t>(slot)];
         const float* from = expert_out_.data() + place_of_slot_[static_cast<size_t>(slot)] * width;
-        for (int64_t i = 0; i < width; ++i) to[i] += weight * from[i];
+        vectors_.mix(to, 1.0F, from, weight, width);
       }
     });
   }
 
   const Compute compute_;
   const Kernels& kernels_;
+  const VectorKernels& vectors_ = vector_kernels(chosen_isa());
   ThreadPool pool_;
+  Attention attention_{vectors_, pool_};
+  RotaryTables rotary_;
   PanelRunner runner_;
   std::vector<std::unique_ptr<WeightArena>> arenas_;
   // Scratch of single operations, kept to spare allocations.

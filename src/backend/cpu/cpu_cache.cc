@@ -1,9 +1,6 @@
 #include "backend/cpu/cpu_cache.h"
 
-#include <algorithm>
-
 #include "base/check.h"
-#include "base/number_types.h"
 
 namespace beryl::backend {
 namespace {
@@ -19,14 +16,13 @@ int64_t layer_numbers(const CacheShape& shape, const CacheLayer& layer) {
 
 }  // namespace
 
-CpuCache::CpuCache(const CacheShape& shape, Compute compute) : shape_(shape), compute_(compute) {
-  storages_.resize(shape.layers.size() * 2);
-  for (size_t i = 0; i < storages_.size(); ++i) {
-    const auto numbers = static_cast<size_t>(layer_numbers(shape, shape.layers[i / 2]));
-    if (compute == Compute::kBf16) {
-      storages_[i].bf16.resize(numbers);
-    } else {
-      storages_[i].f32.resize(numbers);
+CpuCache::CpuCache(const CacheShape& shape, Compute compute)
+    : shape_(shape), compute_(compute), arena_(bytes(shape, compute)) {
+  std::byte* next = arena_.data();
+  for (const CacheLayer& layer : shape.layers) {
+    for (int side = 0; side < 2; ++side) {
+      storages_.push_back(next);
+      next += layer_numbers(shape, layer) * number_bytes();
     }
   }
 }
@@ -38,38 +34,15 @@ uint64_t CpuCache::bytes(const CacheShape& shape, Compute compute) {
   return numbers * (compute == Compute::kBf16 ? 2 : 4);
 }
 
-const CpuCache::Storage& CpuCache::storage(int64_t layer, Side side) const {
-  return storages_[static_cast<size_t>(layer * 2 + (side == Side::kValues ? 1 : 0))];
-}
-
-size_t CpuCache::offset(int64_t layer, int32_t page, int64_t slot) const {
+std::byte* CpuCache::vectors(int64_t layer, Side side, int32_t page, int64_t kv_head) {
   const CacheLayer& shape = shape_.layers[static_cast<size_t>(layer)];
-  BERYL_CHECK(page >= 0 && page < pages_of(shape_, shape.kind));
-  return static_cast<size_t>((page * shape_.tokens_per_page + slot) * shape.kv_heads * shape.head_dim);
+  BERYL_CHECK(page >= 0 && page < pages_of(shape_, shape.kind) && kv_head < shape.kv_heads);
+  const int64_t index = (page * shape.kv_heads + kv_head) * shape_.tokens_per_page * shape.head_dim;
+  return storages_[static_cast<size_t>(layer * 2 + (side == Side::kValues ? 1 : 0))] + index * number_bytes();
 }
 
-void CpuCache::write(int64_t layer, Side side, int32_t page, int64_t slot, std::span<const float> heads) {
-  auto& to = const_cast<Storage&>(storage(layer, side));
-  const size_t first = offset(layer, page, slot);
-  if (compute_ == Compute::kF32) {
-    std::copy(heads.begin(), heads.end(), to.f32.begin() + static_cast<std::ptrdiff_t>(first));
-  } else {
-    std::transform(heads.begin(), heads.end(), to.bf16.begin() + static_cast<std::ptrdiff_t>(first),
-                   float_to_bf16);
-  }
-}
-
-void CpuCache::read(int64_t layer, Side side, int32_t page, int64_t slot, int64_t kv_head,
-                    std::span<float> out) const {
-  const Storage& from = storage(layer, side);
-  const size_t first = offset(layer, page, slot) + static_cast<size_t>(kv_head) * out.size();
-  if (compute_ == Compute::kF32) {
-    std::copy_n(from.f32.begin() + static_cast<std::ptrdiff_t>(first), out.size(), out.begin());
-  } else {
-    std::transform(from.bf16.begin() + static_cast<std::ptrdiff_t>(first),
-                   from.bf16.begin() + static_cast<std::ptrdiff_t>(first + out.size()), out.begin(),
-                   bf16_to_float);
-  }
+const std::byte* CpuCache::vectors(int64_t layer, Side side, int32_t page, int64_t kv_head) const {
+  return const_cast<CpuCache&>(*this).vectors(layer, side, page, kv_head);
 }
 
 }  // namespace beryl::backend

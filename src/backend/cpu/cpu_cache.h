@@ -1,13 +1,15 @@
 // Keys and values of all sequences, in pages: bf16 in bf16 mode, float32 in f32 mode.
 //
-// Storage of one layer and side (keys or values): [pages][tokens_per_page][kv_heads][head_dim].
+// Storage of one layer and side (keys or values): [pages][kv_heads][tokens_per_page][head_dim], so that the
+// keys of one head in one page lie in a row. Memory becomes resident when it is first written.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/weight_arena.h"
 
 namespace beryl::backend {
 
@@ -15,31 +17,26 @@ class CpuCache final : public Cache {
  public:
   enum class Side : uint8_t { kKeys, kValues };
 
+  // Errors: kResource.
   CpuCache(const CacheShape& shape, Compute compute);
 
   static uint64_t bytes(const CacheShape& shape, Compute compute);
 
   const CacheShape& shape() const { return shape_; }
+  Compute compute() const { return compute_; }
+  // Of one number.
+  int64_t number_bytes() const { return compute_ == Compute::kBf16 ? 2 : 4; }
 
-  // Stores the vectors of all kv heads of one token, [kv_heads, head_dim], rounded to bf16 in bf16 mode.
-  void write(int64_t layer, Side side, int32_t page, int64_t slot, std::span<const float> heads);
-  // Reads the vector of one token and head into out, [head_dim].
-  void read(int64_t layer, Side side, int32_t page, int64_t slot, int64_t kv_head,
-            std::span<float> out) const;
+  // The vectors of one head in one page: [tokens_per_page, head_dim] numbers, uint16_t that hold bf16 in bf16
+  // mode, float otherwise. Checks the page number, a promise of the caller.
+  std::byte* vectors(int64_t layer, Side side, int32_t page, int64_t kv_head);
+  const std::byte* vectors(int64_t layer, Side side, int32_t page, int64_t kv_head) const;
 
  private:
-  struct Storage {
-    std::vector<uint16_t> bf16;  // used in bf16 mode
-    std::vector<float> f32;      // used in f32 mode
-  };
-
-  const Storage& storage(int64_t layer, Side side) const;
-  // Index of the first number of a token's vectors. Checks the page number, a promise of the caller.
-  size_t offset(int64_t layer, int32_t page, int64_t slot) const;
-
   CacheShape shape_;
   Compute compute_;
-  std::vector<Storage> storages_;  // [layer][side]
+  WeightArena arena_;
+  std::vector<std::byte*> storages_;  // [layer][side]
 };
 
 }  // namespace beryl::backend

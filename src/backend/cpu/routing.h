@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/thread_pool.h"
 
 namespace beryl::backend {
 
@@ -25,7 +26,7 @@ struct ExpertChoice {
 
 // Softmax over all experts, the top_k of it (ties to the lower index) renormalised to a sum of one, each
 // times its expert's scale.
-void choose_experts(const ExpertChoice& choice, CpuRouting& out);
+void choose_experts(const ExpertChoice& choice, ThreadPool& pool, CpuRouting& out);
 
 // Slots (token * top_k + slot) that go to one expert: slots[begin ... begin + count - 1] of the list.
 struct ExpertGroup {

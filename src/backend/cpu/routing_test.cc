@@ -21,7 +21,9 @@ const std::vector<float> kOnes(6, 1.0F);
 CpuRouting choose(const std::vector<float>& logits, const std::vector<float>& scales, int64_t top_k,
                   const std::vector<int32_t>& forced = {}) {
   CpuRouting routing;
-  choose_experts({.logits = logits, .per_expert_scale = scales, .top_k = top_k, .forced = forced}, routing);
+  ThreadPool pool(2);
+  choose_experts({.logits = logits, .per_expert_scale = scales, .top_k = top_k, .forced = forced}, pool,
+                 routing);
   return routing;
 }
 

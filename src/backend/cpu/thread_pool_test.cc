@@ -11,7 +11,7 @@ namespace {
 
 class ThreadPoolTest : public testing::TestWithParam<int> {};
 
-TEST_P(ThreadPoolTest, RunsTheBodyOnceAThread) {
+TEST_P(ThreadPoolTest, RunsTheBodyOnceForEachThread) {
   ThreadPool pool(GetParam());
   EXPECT_EQ(pool.thread_count(), GetParam());
   std::vector<int> calls(static_cast<size_t>(GetParam()));
@@ -26,6 +26,19 @@ TEST_P(ThreadPoolTest, RangesCoverEveryIndexOnce) {
     pool.run_ranges(count, 3, [&](int64_t begin, int64_t end) {
       EXPECT_LT(begin, end);
       for (int64_t i = begin; i < end; ++i) ++calls[static_cast<size_t>(i)];
+    });
+    EXPECT_EQ(calls, std::vector<int>(static_cast<size_t>(count), 1)) << count;
+  }
+}
+
+TEST_P(ThreadPoolTest, TasksAreDoneOnceEach) {
+  ThreadPool pool(GetParam());
+  for (int64_t count = 0; count <= 40; ++count) {
+    std::vector<int> calls(static_cast<size_t>(count));
+    pool.run_tasks(count, [&](int thread, int64_t task) {
+      EXPECT_GE(thread, 0);
+      EXPECT_LT(thread, GetParam());
+      ++calls[static_cast<size_t>(task)];
     });
     EXPECT_EQ(calls, std::vector<int>(static_cast<size_t>(count), 1)) << count;
   }
@@ -84,6 +97,23 @@ TEST_P(ThreadPoolTest, WakesAfterSleeping) {
     pool.run([&](int) { ++calls; });
     EXPECT_EQ(calls.load(), GetParam());
   }
+}
+
+// A thread that is held up does not hold up the tasks.
+TEST(ThreadPoolTasksTest, FreeThreadsTakeTheTasksOfBusyOnes) {
+  ThreadPool pool(3);
+  std::atomic<int> done{0};
+  int done_before_first = 0;
+  pool.run_tasks(20, [&](int, int64_t task) {
+    if (task == 0) {
+      for (int wait = 0; wait < 10'000 && done.load() < 19; ++wait) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      done_before_first = done.load();
+    }
+    ++done;
+  });
+  EXPECT_EQ(done_before_first, 19);
 }
 
 TEST(ThreadPoolLifeTest, StopsWithoutHavingRun) {

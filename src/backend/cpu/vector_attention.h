@@ -22,6 +22,17 @@ struct AttentionStep {
   alignas(64) float factors[kStepQueries];  // exp(old max - new max)
 };
 
+// Asks for the memory of rows [begin, end) ahead of their use. Keys and values come from memory in decoding,
+// and a row is too short for the processor to guess the next.
+template <typename V>
+void prefetch_rows(const void* const* rows, int64_t begin, int64_t end, int64_t row_bytes) {
+  constexpr int64_t kLineBytes = 64;
+  for (int64_t i = begin; i < end; ++i) {
+    const char* const row = static_cast<const char*>(rows[i]);
+    for (int64_t at = 0; at < row_bytes; at += kLineBytes) __builtin_prefetch(row + at, 0, 2);
+  }
+}
+
 // How the products of queries with keys are taken: KeyType as stored, QueryType as multiplied.
 template <typename V>
 struct F32Products {
@@ -80,12 +91,15 @@ void score_tile(const typename Products::QueryType* q, const void* const* key_ro
 }
 
 // The scores of `kQueries` queries with all keys of the block. A last short tile repeats the last key into
-// places that are set to -infinity later.
+// places that are set to -infinity later. The first queries of a block ask for its values.
 template <typename V, typename Products, int64_t kQueries>
-void score_queries(const AttentionBlock& block, const typename Products::QueryType* q, float* scores) {
+void score_queries(const AttentionBlock& block, const typename Products::QueryType* q, float* scores,
+                   bool is_first) {
   constexpr int64_t kKeys = V::kTile / kQueries;
+  constexpr auto kNumberBytes = static_cast<int64_t>(sizeof(typename Products::KeyType));
   int64_t j = 0;
   for (; j + kKeys <= block.keys; j += kKeys) {
+    if (is_first) prefetch_rows<V>(block.value_rows, j, j + kKeys, block.head_dim * kNumberBytes);
     score_tile<V, Products, kQueries>(q, block.key_rows + j, block.head_dim, scores + j);
   }
   if (j == block.keys) return;
@@ -94,18 +108,20 @@ void score_queries(const AttentionBlock& block, const typename Products::QueryTy
   score_tile<V, Products, kQueries>(q, rows, block.head_dim, scores + j);
 }
 
-// [queries, kBlockKeys] scores of `queries` queries from `first` on.
+// [queries, kBlockKeys] scores of the queries from `first` on, which `q` points to.
 template <typename V, typename Products>
-void score_block(const AttentionBlock& block, const typename Products::QueryType* q, int64_t queries,
-                 AttentionStep& step) {
+void score_block(const AttentionBlock& block, int64_t first, int64_t queries,
+                 const typename Products::QueryType* q, AttentionStep& step) {
+  const bool is_first = first == 0;
   int64_t i = 0;
   for (; i + 4 <= queries; i += 4) {
-    score_queries<V, Products, 4>(block, q + i * block.head_dim, step.weights[i]);
+    score_queries<V, Products, 4>(block, q + i * block.head_dim, step.weights[i], is_first && i == 0);
   }
   for (; i + 2 <= queries; i += 2) {
-    score_queries<V, Products, 2>(block, q + i * block.head_dim, step.weights[i]);
+    score_queries<V, Products, 2>(block, q + i * block.head_dim, step.weights[i], is_first && i == 0);
   }
-  if (i < queries) score_queries<V, Products, 1>(block, q + i * block.head_dim, step.weights[i]);
+  if (i < queries)
+    score_queries<V, Products, 1>(block, q + i * block.head_dim, step.weights[i], is_first && i == 0);
 }
 
 // From scores to weights; updates the maxima and sums of the state.
@@ -133,6 +149,14 @@ void weigh_block(const AttentionBlock& block, int64_t first, int64_t queries, At
     block.max[first + i] = step.max[i];
     block.sum[first + i] = block.sum[first + i] * step.factors[i] + V::sum(sum);
   }
+}
+
+// While values [d, d + width) of all rows are summed, asks for as large a part of the next block's keys.
+template <typename V, typename Products>
+void prefetch_next(const AttentionBlock& block, int64_t d, int64_t width) {
+  prefetch_rows<V>(block.next_key_rows, block.next_keys * d / block.head_dim,
+                   block.next_keys * (d + width) / block.head_dim,
+                   block.head_dim * static_cast<int64_t>(sizeof(typename Products::KeyType)));
 }
 
 // out = out * factor + weights * values, for `kQueries` queries and `kVectors` vectors of the head's values.
@@ -173,6 +197,7 @@ void add_values(const AttentionBlock& block, const float* weights, const float* 
   constexpr int64_t kVectors = V::kValueTile / kQueries;
   int64_t d = 0;
   for (; d + kVectors * V::kWidth <= block.head_dim; d += kVectors * V::kWidth) {
+    if (out == block.out) prefetch_next<V, Products>(block, d, kVectors * V::kWidth);
     add_values_tile<V, Products, kQueries, kVectors>(block, d, weights, factors, out);
   }
   for (; d < block.head_dim; d += V::kWidth) {
@@ -230,6 +255,7 @@ void add_value_pairs(const AttentionBlock& block, const uint16_t* weights, const
   constexpr int64_t kVectors = kQueries == 1 ? 4 : 8 / kQueries;
   int64_t d = 0;
   for (; d + 2 * kVectors * V::kWidth <= block.head_dim; d += 2 * kVectors * V::kWidth) {
+    if (out == block.out) prefetch_next<V, Bf16Products<V>>(block, d, 2 * kVectors * V::kWidth);
     add_value_pairs_tile<V, kQueries, kVectors>(block, d, weights, factors, out);
   }
   for (; d < block.head_dim; d += 2 * V::kWidth) {
@@ -280,7 +306,7 @@ void attend_f32(const AttentionBlock& block) {
   for (int64_t first = 0; first < block.queries; first += kStepQueries) {
     const int64_t left = block.queries - first;
     const int64_t queries = left < kStepQueries ? left : kStepQueries;
-    score_block<V, F32Products<V>>(block, block.q + first * block.head_dim, queries, step);
+    score_block<V, F32Products<V>>(block, first, queries, block.q + first * block.head_dim, step);
     weigh_block<V, false>(block, first, queries, step);
     sum_values<V, F32Products<V>>(block, first, queries, step);
   }
@@ -293,11 +319,11 @@ void attend_bf16(const AttentionBlock& block) {
     const int64_t left = block.queries - first;
     const int64_t queries = left < kStepQueries ? left : kStepQueries;
     if constexpr (V::kHasPairProducts) {
-      score_block<V, Bf16Products<V>>(block, block.q_bf16 + first * block.head_dim, queries, step);
+      score_block<V, Bf16Products<V>>(block, first, queries, block.q_bf16 + first * block.head_dim, step);
       weigh_block<V, true>(block, first, queries, step);
       sum_value_pairs<V>(block, first, queries, step);
     } else {
-      score_block<V, WidenedProducts<V>>(block, block.q + first * block.head_dim, queries, step);
+      score_block<V, WidenedProducts<V>>(block, first, queries, block.q + first * block.head_dim, step);
       weigh_block<V, true>(block, first, queries, step);
       sum_values<V, WidenedProducts<V>>(block, first, queries, step);
     }

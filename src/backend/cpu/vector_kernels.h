@@ -25,6 +25,8 @@ struct AttentionBlock {
   int64_t keys;                 // 1 ... kBlockKeys
   const void* const* key_rows;  // [keys] pointers to [head_dim] numbers: float, or bf16 for attend_bf16
   const void* const* value_rows;
+  int64_t next_keys;  // of the block that comes next, to ask for its memory; may be 0
+  const void* const* next_key_rows;
   int64_t queries;
   const float* q;          // [queries, head_dim]
   const uint16_t* q_bf16;  // the same numbers in bf16; null for attend_f32

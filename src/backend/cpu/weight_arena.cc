@@ -20,7 +20,7 @@ WeightArena::WeightArena(uint64_t bytes) : mapped_bytes_(bytes + kHugePageBytes)
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping_ == MAP_FAILED) {
     throw Error(ErrorCode::kResource,
-                fmt::format("cannot reserve {} bytes for weights: {}", bytes, std::strerror(errno)));
+                fmt::format("cannot reserve {} bytes of memory: {}", bytes, std::strerror(errno)));
   }
   const auto address = reinterpret_cast<uintptr_t>(mapping_);
   const uintptr_t aligned = (address + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
