@@ -3,10 +3,14 @@
 //
 //   weight                                U8 [N*K/2, 1], the first of two codes in the high half of a byte
 //   weight.quant_map                      F32 [16]: the table of NF4
-//   weight.absmax                         F32 [N*K/b]: the scale of each block; or U8 when it is quantised
-//   too, weight.nested_quant_map               F32 [256], and then scale = nested_quant_map[absmax] *
-//   weight.nested_absmax                  F32, one for each run of absmax, + the offset that quant_state has
+//   weight.absmax                         F32 [N*K/b]: the scale of each block
 //   weight.quant_state.bitsandbytes__nf4  U8: JSON with the block sizes, the shape and the offset
+//
+// and where absmax is quantised too, so that scale = nested_quant_map[absmax] * nested_absmax + offset:
+//
+//   weight.absmax                         U8 [N*K/b]
+//   weight.nested_quant_map               F32 [256]
+//   weight.nested_absmax                  F32, one for each run of absmax
 //
 // Fused experts are no modules to this tool and stay as they are.
 #pragma once

@@ -1,14 +1,13 @@
 // Hugging Face's fine-grained FP8: quant_method "fp8" with weight_block_size [bh, bw]:
 //
 //   MODULE.weight                  F8_E4M3 [N,K]
-//   MODULE.weight_scale_inv        float [N/bh, K/bw], rounded up; multiplies in spite of its name.
-//                                  transformers saves mixture-of-experts models with MODULE.scale in its
-//                                  place
-//   experts.gate_up_proj           F8_E4M3 [E,2I,H]
-//   experts.gate_up_proj_scale_inv float [E, 2I/bh, H/bw]; where bh does not divide I, a block has rows of
-//   gate
-//                                  and of up; experts.down_proj alike
+//   MODULE.weight_scale_inv        float [N/bh, K/bw], rounded up; multiplies in spite of its name
+//   MODULE.scale                   the same, as transformers saves mixture-of-experts models
+//   experts.gate_up_proj           F8_E4M3 [E,2I,H]; experts.down_proj alike
+//   experts.gate_up_proj_scale_inv float [E, 2I/bh, H/bw]
 //   MODULE.activation_scale        for quantised activations: not needed here
+//
+// Where bh does not divide I, a block of gate_up_proj has rows of gate and of up.
 //
 // The quantiser leaves a matrix that the block size does not divide as it is, beside scales that were never
 // written: the matrix is then plain. modules_to_not_convert are names or their ends.

@@ -4,9 +4,8 @@
 //                       weight_scale_2 F32 []; both scales multiply
 //   FP8                 weight F8_E4M3 [N,K], weight_scale float []
 //   FP8_PC_PT           weight F8_E4M3 [N,K], weight_scale float [N]
-//   FP8_PB_WO           weight F8_E4M3 [N,K], weight_scale float [N/128,1,K/128,1], rounded up; [] where one
-//   block
-//                       covers the matrix
+//   FP8_PB_WO           weight F8_E4M3 [N,K], weight_scale float [N/128,1,K/128,1], rounded up;
+//                       [] where one block covers the matrix
 //
 // and input_scale, a number for quantised activations, which is not needed here. Experts are modules of their
 // own. The configuration is in config.json, or in a file hf_quant_config.json: modelopt_rules.h.
