@@ -89,7 +89,7 @@ class CpuBackend final : public Backend {
       : compute_(options.compute),
         kernels_(kernels_of(chosen_isa())),
         pool_(options.threads),
-        runner_(kernels_, vector_kernels(chosen_isa()), pool_) {}
+        runner_(kernels_, vectors_, pool_) {}
 
   uint64_t resident_bytes(const MatrixSource& source) const override { return packed_layout(source).bytes(); }
 
@@ -409,10 +409,10 @@ class CpuBackend final : public Backend {
   PanelRunner runner_;
   std::vector<std::unique_ptr<WeightArena>> arenas_;
   // Scratch of single operations, kept to spare allocations.
-  ActivationRows linear_in_{vector_kernels(chosen_isa())};
-  ActivationRows experts_in_{vector_kernels(chosen_isa())};
-  ActivationRows dense_hidden_{vector_kernels(chosen_isa())};
-  ActivationRows expert_hidden_{vector_kernels(chosen_isa())};
+  ActivationRows linear_in_{vectors_};
+  ActivationRows experts_in_{vectors_};
+  ActivationRows dense_hidden_{vectors_};
+  ActivationRows expert_hidden_{vectors_};
   std::vector<float> router_logits_, expert_out_;
   std::vector<int32_t> expert_tokens_;  // [T * top_k], the rows of the batch by expert
   std::vector<int64_t> place_of_slot_;  // [T * top_k], index into expert_out_

@@ -18,16 +18,11 @@ namespace beryl::backend {
 struct Kernels {
   std::string_view name;
   MultiplyFunction multiply;
-  // Sum of a[i] * b[i]: 16 interleaved partial sums, added pairwise.
-  float (*dot)(const float* a, const float* b, int64_t count);
 };
 
 const Kernels& kernels_of(Isa isa);
 
 // out[cols] = row `row` (0 ... 15) of the panel: the published values, in the packed order of inputs.
 void decode_packed_row(const PackedLayout& layout, const std::byte* panel, int64_t row, float* out);
-
-// Sum of a[i] * b[i]: 16 interleaved partial sums, added pairwise.
-float dot_portable(const float* a, const float* b, int64_t count);
 
 }  // namespace beryl::backend

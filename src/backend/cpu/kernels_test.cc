@@ -311,19 +311,5 @@ TEST_P(DecodeTest, EveryCodeOfUpTo16Bits) {
 INSTANTIATE_TEST_SUITE_P(All, DecodeTest, testing::ValuesIn(all_test_schemes()),
                          [](const auto& info) { return std::string(info.param.name); });
 
-TEST(DotTest, EveryCount) {
-  for (int64_t count = 0; count <= 200; ++count) {
-    const std::vector<float> a = random_floats(count, 1);
-    const std::vector<float> b = random_floats(count, 2);
-    double sum = 0;
-    double absolute = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-      sum += double{a[i]} * b[i];
-      absolute += std::abs(double{a[i]} * b[i]);
-    }
-    EXPECT_NEAR(dot_portable(a.data(), b.data(), count), sum, 1e-6 * absolute) << count;
-  }
-}
-
 }  // namespace
 }  // namespace beryl::backend

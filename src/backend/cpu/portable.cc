@@ -352,19 +352,6 @@ void decode_packed_row(const PackedLayout& layout, const std::byte* panel, int64
   }
 }
 
-float dot_portable(const float* a, const float* b, int64_t count) {
-  Lanes sums{};
-  int64_t i = 0;
-  for (; i + kPanelRows <= count; i += kPanelRows) {
-    for (int64_t r = 0; r < kPanelRows; ++r) sums[static_cast<size_t>(r)] += a[i + r] * b[i + r];
-  }
-  for (int64_t r = 0; i < count; ++i, ++r) sums[static_cast<size_t>(r)] += a[i] * b[i];
-  for (size_t half = kPanelRows / 2; half >= 1; half /= 2) {
-    for (size_t r = 0; r < half; ++r) sums[r] += sums[r + half];
-  }
-  return sums[0];
-}
-
 MultiplyFunction multiply_portable() {
   return multiply;
 }
