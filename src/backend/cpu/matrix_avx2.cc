@@ -1,5 +1,3 @@
-#include "backend/cpu/lanes_avx2.h"
-//
 #include "backend/cpu/matrix_fma.h"
 #include "backend/cpu/matrix_kernels.h"
 

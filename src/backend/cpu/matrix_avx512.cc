@@ -1,5 +1,3 @@
-#include "backend/cpu/lanes_avx512.h"
-//
 #include "backend/cpu/matrix_fma.h"
 #include "backend/cpu/matrix_kernels.h"
 

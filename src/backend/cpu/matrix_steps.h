@@ -1,5 +1,5 @@
 // What all matrix kernels share: where a segment's codes and numbers are, and how segment sums become
-// outputs. Included after a vector vocabulary; all here is in an unnamed namespace.
+// outputs. All here is in an unnamed namespace: each instruction set has a copy of its own.
 //
 // The order of a sum, the same in every kernel of one instruction set whatever the batch:
 //
@@ -9,6 +9,7 @@
 //   group
 #pragma once
 
+#include "backend/cpu/lanes.h"
 #include "backend/cpu/matrix_product.h"
 
 namespace beryl::backend {

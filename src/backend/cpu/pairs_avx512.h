@@ -3,9 +3,8 @@
 #pragma once
 
 #include "backend/cpu/lanes_avx512.h"
-#include "backend/cpu/matrix_product.h"
-//
 #include "backend/cpu/matrix_fma.h"
+#include "backend/cpu/matrix_product.h"
 
 namespace beryl::backend {
 namespace {
