@@ -211,16 +211,26 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Describes a matrix that lies at `offset` of the imagined file.
-QuantMatrix make_matrix(const Numbers& wanted, int64_t rows, int64_t cols, uint64_t offset) {
-  const formats::DTypeBlock block = formats::dtype_block(wanted.codes);
-  const bool is_short = wanted.code_bits == 0 && cols % block.elements != 0 && !wanted.short_rows.empty();
-  if (is_short) return make_matrix(find_named(kFormats, "format", wanted.short_rows), rows, cols, offset);
-  if (wanted.code_bits == 0 && cols % block.elements != 0) {
-    throw Error(ErrorCode::kInvalidInput,
-                fmt::format("rows of {} weights cannot be stored as {}, in blocks of {}", cols, wanted.name,
-                            block.elements));
+// How rows of `cols` weights are stored where `wanted` is asked for: rows that its blocks do not divide may
+// have a format of their own.
+const Numbers& numbers_for_rows(const Numbers& wanted, int64_t cols) {
+  const auto fits = [&](const Numbers& numbers) {
+    return numbers.code_bits != 0 || cols % formats::dtype_block(numbers.codes).elements == 0;
+  };
+  if (fits(wanted)) return wanted;
+  if (!wanted.short_rows.empty()) {
+    const Numbers& instead = find_named(kFormats, "format", wanted.short_rows);
+    if (fits(instead)) return instead;
   }
+  throw Error(ErrorCode::kInvalidInput,
+              fmt::format("rows of {} weights cannot be stored as {}, in blocks of {}", cols, wanted.name,
+                          formats::dtype_block(wanted.codes).elements));
+}
+
+// Describes a matrix that lies at `offset` of the imagined file.
+QuantMatrix make_matrix(const Numbers& asked, int64_t rows, int64_t cols, uint64_t offset) {
+  const Numbers& wanted = numbers_for_rows(asked, cols);
+  const formats::DTypeBlock block = formats::dtype_block(wanted.codes);
   const int64_t row_bytes =
       wanted.code_bits == 0 ? cols / block.elements * block.bytes : ceil_div(cols * wanted.code_bits, 8);
   const auto bytes = static_cast<uint64_t>(rows * row_bytes);
