@@ -12,12 +12,12 @@ using Entry = CodeSums::Lanes;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 Entry entry_of(float value) {
-  if (!std::isfinite(value)) return {0, 0, -kInfinity, kInfinity};
-  return {value, value * value, -value, value};
+  if (!std::isfinite(value)) return Entry{0, 0, -kInfinity, kInfinity};
+  return Entry{value, value * value, -value, value};
 }
 
 Entry both(const Entry& a, const Entry& b) {
-  return {a[0] + b[0], a[1] + b[1], std::max(a[2], b[2]), std::max(a[3], b[3])};
+  return Entry{a[0] + b[0], a[1] + b[1], std::max(a[2], b[2]), std::max(a[3], b[3])};
 }
 
 }  // namespace
