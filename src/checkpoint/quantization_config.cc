@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 
 // The class that quantisation tools see a module as.
-std::string_view class_of(Part part) {
+std::string_view tool_class_of(Part part) {
   return part == Part::kEmbedding || part == Part::kPerLayerEmbedding ? "Embedding" : "Linear";
 }
 
@@ -67,7 +67,7 @@ void QuantizationRules::add_ignores(const ConfigFields& fields, std::string_view
 const QuantizationScheme* QuantizationRules::find(const Role& role, std::string_view module) const {
   if (targets_.empty()) return nullptr;
   const std::vector<std::string> names = names_of(role, module);
-  const std::string_view class_name = class_of(role.part);
+  const std::string_view class_name = tool_class_of(role.part);
   for (const NamePattern& pattern : ignore_) {
     if (pattern.text() == class_name || matches_any(pattern, names)) return nullptr;
   }
@@ -85,25 +85,12 @@ const QuantizationScheme* QuantizationRules::find(const Role& role, std::string_
 
 bool QuantizationConfig::expects_quantised(const Role& role, std::string_view module) const {
   if (rules_.is_lenient()) return false;
-  switch (role.part) {
-    case Part::kHead:
-    case Part::kPerLayerModelProjection:
-    case Part::kPerLayerInputGate:
-    case Part::kPerLayerProjection:
-    case Part::kQ:
-    case Part::kK:
-    case Part::kV:
-    case Part::kO:
-    case Part::kGate:
-    case Part::kUp:
-    case Part::kDown:
-    case Part::kExpertGate:
-    case Part::kExpertUp:
-    case Part::kExpertDown:
-    case Part::kFusedExpertsGateUp:
-    case Part::kFusedExpertsGate:
-    case Part::kFusedExpertsUp:
-    case Part::kFusedExpertsDown:
+  switch (class_of(role.part)) {
+    case PartClass::kPerLayerInputs:
+    case PartClass::kAttention:
+    case PartClass::kDenseMlp:
+    case PartClass::kExperts:
+    case PartClass::kHead:
       return find_scheme(role, module) != nullptr;
     default:
       return false;

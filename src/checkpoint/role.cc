@@ -159,6 +159,44 @@ std::optional<std::string_view> find_name(const std::array<PartName, N>& parts, 
 
 }  // namespace
 
+PartClass class_of(Part part) {
+  switch (part) {
+    case Part::kEmbedding:
+      return PartClass::kEmbedding;
+    case Part::kPerLayerEmbedding:
+      return PartClass::kPerLayerEmbedding;
+    case Part::kPerLayerModelProjection:
+    case Part::kPerLayerInputGate:
+    case Part::kPerLayerProjection:
+      return PartClass::kPerLayerInputs;
+    case Part::kQ:
+    case Part::kK:
+    case Part::kV:
+    case Part::kO:
+      return PartClass::kAttention;
+    case Part::kGate:
+    case Part::kUp:
+    case Part::kDown:
+      return PartClass::kDenseMlp;
+    case Part::kRouterProjection:
+    case Part::kRouterScale:
+    case Part::kPerExpertScale:
+      return PartClass::kRouter;
+    case Part::kExpertGate:
+    case Part::kExpertUp:
+    case Part::kExpertDown:
+    case Part::kFusedExpertsGateUp:
+    case Part::kFusedExpertsGate:
+    case Part::kFusedExpertsUp:
+    case Part::kFusedExpertsDown:
+      return PartClass::kExperts;
+    case Part::kHead:
+      return PartClass::kHead;
+    default:
+      return PartClass::kNorms;
+  }
+}
+
 std::optional<Part> part_of_one_expert(Part part) {
   switch (part) {
     case Part::kFusedExpertsGateUp:

@@ -56,6 +56,21 @@ enum class Part : uint8_t {
 // The part of one expert that a part of all experts holds, gate for gate and up; none for other parts.
 std::optional<Part> part_of_one_expert(Part part);
 
+// What a part does, in the order of the network: for reports, and for what tools quantise.
+enum class PartClass : uint8_t {
+  kEmbedding,
+  kPerLayerEmbedding,
+  kPerLayerInputs,  // the linears of per-layer embeddings
+  kAttention,
+  kDenseMlp,
+  kRouter,
+  kExperts,
+  kNorms,  // and scalars
+  kHead,
+};
+
+PartClass class_of(Part part);
+
 // Where a weight belongs. `layer` and `expert` are -1 where the part has none.
 struct Role {
   Part part = Part::kEmbedding;

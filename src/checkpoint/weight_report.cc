@@ -1,6 +1,7 @@
 #include "checkpoint/weight_report.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <optional>
@@ -15,42 +16,15 @@ namespace {
 // Position in the report and name.
 using ClassName = std::pair<int, std::string_view>;
 
-ClassName class_of(Part part) {
-  switch (part) {
-    case Part::kEmbedding:
-      return {0, "embedding"};
-    case Part::kPerLayerEmbedding:
-      return {1, "per-layer embedding"};
-    case Part::kPerLayerModelProjection:
-    case Part::kPerLayerInputGate:
-    case Part::kPerLayerProjection:
-      return {2, "per-layer inputs"};
-    case Part::kQ:
-    case Part::kK:
-    case Part::kV:
-    case Part::kO:
-      return {3, "attention"};
-    case Part::kGate:
-    case Part::kUp:
-    case Part::kDown:
-      return {4, "dense MLP"};
-    case Part::kRouterProjection:
-    case Part::kRouterScale:
-    case Part::kPerExpertScale:
-      return {5, "router"};
-    case Part::kExpertGate:
-    case Part::kExpertUp:
-    case Part::kExpertDown:
-    case Part::kFusedExpertsGateUp:
-    case Part::kFusedExpertsGate:
-    case Part::kFusedExpertsUp:
-    case Part::kFusedExpertsDown:
-      return {6, "experts"};
-    case Part::kHead:
-      return {8, "head"};
-    default:
-      return {7, "norms and scalars"};
-  }
+// By PartClass.
+constexpr std::array<std::string_view, 9> kClassNames = {
+    "embedding", "per-layer embedding", "per-layer inputs",
+    "attention", "dense MLP",           "router",
+    "experts",   "norms and scalars",   "head"};
+
+ClassName class_name(Part part) {
+  const auto position = static_cast<size_t>(class_of(part));
+  return {static_cast<int>(position), kClassNames[position]};
 }
 
 ClassName class_of_tower(std::string_view tensor) {
@@ -150,7 +124,7 @@ class ReportBuilder {
 
   void add(const Role& role, const Weight& weight) {
     const formats::QuantMatrix& matrix = weight.matrix;
-    Entry& to = entry(class_of(role.part), weight.dialect, formats::format_name(matrix.format),
+    Entry& to = entry(class_name(role.part), weight.dialect, formats::format_name(matrix.format),
                       formats::scale_text(matrix));
     const uint64_t parameters = static_cast<uint64_t>(matrix.rows) * static_cast<uint64_t>(matrix.cols);
     ++to.shown.count;

@@ -18,6 +18,7 @@ namespace beryl::eval {
 namespace {
 
 using checkpoint::Part;
+using checkpoint::PartClass;
 
 constexpr uint64_t kPieceBytes = uint64_t{8} << 20;
 
@@ -88,40 +89,26 @@ std::string weight_label(const checkpoint::Role& role, const checkpoint::Weight&
 }
 
 std::string_view class_name(Part part) {
-  switch (part) {
-    case Part::kEmbedding:
+  switch (checkpoint::class_of(part)) {
+    case PartClass::kEmbedding:
       return kClasses[0];
-    case Part::kPerLayerEmbedding:
-    case Part::kPerLayerModelProjection:
-    case Part::kPerLayerInputGate:
-    case Part::kPerLayerProjection:
+    case PartClass::kPerLayerEmbedding:
+    case PartClass::kPerLayerInputs:
       return kClasses[1];
-    case Part::kQ:
-    case Part::kK:
-    case Part::kV:
-    case Part::kO:
+    case PartClass::kAttention:
       return kClasses[2];
-    case Part::kGate:
-    case Part::kUp:
-    case Part::kDown:
+    case PartClass::kDenseMlp:
       return kClasses[3];
-    case Part::kRouterProjection:
-    case Part::kRouterScale:
-    case Part::kPerExpertScale:
+    case PartClass::kRouter:
       return kClasses[4];
-    case Part::kExpertGate:
-    case Part::kExpertUp:
-    case Part::kExpertDown:
-    case Part::kFusedExpertsGateUp:
-    case Part::kFusedExpertsGate:
-    case Part::kFusedExpertsUp:
-    case Part::kFusedExpertsDown:
+    case PartClass::kExperts:
       return kClasses[5];
-    case Part::kHead:
-      return kClasses[7];
-    default:
+    case PartClass::kNorms:
       return kClasses[6];
+    case PartClass::kHead:
+      return kClasses[7];
   }
+  return {};
 }
 
 std::span<const std::string_view> class_names() {
