@@ -20,6 +20,11 @@ constexpr std::optional<uint64_t> checked_mul(uint64_t a, uint64_t b) {
   return product;
 }
 
+// a / b rounded up, for a >= 0 and b > 0: how many pieces of size b cover a.
+constexpr int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
 // Product of all dimensions, or nothing when the product of the non-zero ones does not fit in 63 bits (so a
 // zero cannot hide an absurd dimension). The product of no dimensions is 1.
 constexpr std::optional<uint64_t> element_count(std::span<const int64_t> shape) {

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/checked_math.h"
 #include "base/error.h"
 #include "checkpoint/expected_weights.h"
 
@@ -205,10 +206,6 @@ const auto& find_named(const Table& table, std::string_view what, std::string_vi
   if (found != table.end()) return *found;
   throw Error(ErrorCode::kInvalidInput, fmt::format("there is no {} '{}'", what, name),
               fmt::format("choose one of {}", fmt::join(names_of(table), ", ")));
-}
-
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
 }
 
 // How rows of `cols` weights are stored where `wanted` is asked for: rows that its blocks do not divide may

@@ -8,10 +8,6 @@
 
 namespace beryl::formats {
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 // The range of `count` elements of whole bytes from element `first` on, which must be inside.
 inline ElementRange slice(const ElementRange& whole, int64_t first, int64_t count) {
   const auto bytes = static_cast<uint64_t>(dtype_bits(whole.dtype) / 8);

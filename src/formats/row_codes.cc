@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/checked_math.h"
 #include "formats/ggml_blocks.h"
 #include "formats/integer.h"
 #include "formats/ranges.h"

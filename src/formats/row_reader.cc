@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "base/checked_math.h"
 #include "base/error.h"
 #include "base/number_types.h"
 #include "formats/decoder.h"
@@ -26,11 +27,6 @@ constexpr std::string_view kDamaged =
     "to "
     "its publisher";
 
-constexpr std::array<float, 256> kByteValues = [] {
-  std::array<float, 256> values{};
-  for (size_t i = 0; i < 256; ++i) values[i] = static_cast<float>(i);
-  return values;
-}();
 constexpr std::array<float, 256> kE8m0Values = [] {
   std::array<float, 256> values{};
   for (size_t i = 0; i < 256; ++i) values[i] = e8m0_to_float(static_cast<uint8_t>(i));
@@ -50,9 +46,9 @@ void read_numbers(const ElementRange& elements, ScaleKind kind, std::vector<std:
   staging.resize(elements.range.bytes);
   elements.range.file->read(elements.range.offset, staging);
   if (dtype_bits(elements.dtype) != 8) return decode_plain(elements.dtype, staging, out);
-  const std::array<float, 256>& values = kind == ScaleKind::kE8m0   ? kE8m0Values
-                                         : kind == ScaleKind::kE4m3 ? kE4m3Values
-                                                                    : kByteValues;
+  std::span<const float> values = code_values(CodeKind::kU8);
+  if (kind == ScaleKind::kE8m0) values = kE8m0Values;
+  if (kind == ScaleKind::kE4m3) values = kE4m3Values;
   for (size_t i = 0; i < out.size(); ++i) out[i] = values[static_cast<uint8_t>(staging[i])];
 }
 

@@ -2,15 +2,9 @@
 
 #include <algorithm>
 
+#include "base/checked_math.h"
+
 namespace beryl::backend {
-namespace {
-
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
-}  // namespace
-
 PackedLayout::PackedLayout(const formats::Scheme& number_scheme, int64_t row_count, int64_t col_count)
     : scheme(number_scheme),
       rows(row_count),

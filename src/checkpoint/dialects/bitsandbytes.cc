@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/checked_math.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "checkpoint/dialects/module_reading.h"
@@ -86,7 +87,7 @@ void check_table(const TensorRecord& tensor) {
 void read_scales(const Module& module, const ModuleShape& shape, const QuantState& state,
                  QuantMatrix& matrix) {
   const TensorRecord& absmax = require(module, "weight.absmax");
-  const int64_t blocks = group_count(shape.rows * shape.cols, state.block);
+  const int64_t blocks = ceil_div(shape.rows * shape.cols, state.block);
   check_shape(absmax, std::array{blocks});
   matrix.scales = formats::TileValues{
       .values = whole(absmax), .tile_rows = 1, .tile_cols = state.block, .order = formats::TileOrder::kFlat};
@@ -100,7 +101,7 @@ void read_scales(const Module& module, const ModuleShape& shape, const QuantStat
   check_dtype(map, kF32);
   check_shape(map, std::array{int64_t{256}});
   check_dtype(scales, kF32);
-  check_shape(scales, std::array{group_count(blocks, state.nested_block)});
+  check_shape(scales, std::array{ceil_div(blocks, state.nested_block)});
   matrix.nested_scales = formats::NestedScales{
       .map = whole(map), .scales = whole(scales), .block = state.nested_block, .offset = state.nested_offset};
 }
@@ -166,7 +167,7 @@ ModuleReading BitsAndBytesDialect::read(const Module& module, const ModuleShape&
   const TensorRecord& weight = require(module, "weight");
   const QuantState state = read_state(module, shape, require(module, kNf4State));
   check_dtype(weight, kU8);
-  check_shape(weight, std::array{group_count(shape.rows * shape.cols, 2), int64_t{1}});
+  check_shape(weight, std::array{ceil_div(shape.rows * shape.cols, 2), int64_t{1}});
   check_table(require(module, "weight.quant_map"));
   QuantMatrix matrix{.rows = shape.rows,
                      .cols = shape.cols,

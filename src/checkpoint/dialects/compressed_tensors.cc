@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/checked_math.h"
 #include "base/error.h"
 #include "checkpoint/dialects/module_reading.h"
 #include "formats/plain.h"
@@ -68,38 +69,33 @@ struct Stored {
   bool is_symmetric = true;
 };
 
+// `scheme` is what the configuration gives the module.
 void check_config(const Module& module, const ModuleShape& shape, const Stored& stored,
-                  const QuantizationConfig& quantization) {
-  const QuantizationScheme* scheme = quantization.find_scheme(module.role, module.name);
-  if (scheme == nullptr) {
-    fail_contradiction(module, stored.text,
-                       fmt::format("{} says that it is not quantised",
-                                   quantization.is_present() ? "quantization_config" : "config.json"));
-  }
+                  const QuantizationScheme& scheme) {
   const auto fail = [&](std::string_view field, const auto& found) {
     fail_contradiction(module, stored.text,
-                       fmt::format("quantization_config group '{}' has {} {}", scheme->group, field, found));
+                       fmt::format("quantization_config group '{}' has {} {}", scheme.group, field, found));
   };
-  if (scheme->type != stored.type) fail("type", scheme->type);
-  if (scheme->bits != stored.bits) fail("num_bits", scheme->bits);
+  if (scheme.type != stored.type) fail("type", scheme.type);
+  if (scheme.bits != stored.bits) fail("num_bits", scheme.bits);
   // One row, or one group a row, is spelt alike in two strategies.
-  const bool is_one_row = shape.rows == 1 && scheme->strategy == "tensor";
+  const bool is_one_row = shape.rows == 1 && scheme.strategy == "tensor";
   const bool is_one_group =
-      scheme->strategy == "group" && scheme->group_size >= shape.cols && stored.strategy == "channel";
-  if (scheme->strategy != stored.strategy && !is_one_row && !is_one_group) fail("strategy", scheme->strategy);
-  if (stored.group_size != 0 && scheme->group_size != 0 && scheme->group_size != stored.group_size) {
-    fail("group_size", scheme->group_size);
+      scheme.strategy == "group" && scheme.group_size >= shape.cols && stored.strategy == "channel";
+  if (scheme.strategy != stored.strategy && !is_one_row && !is_one_group) fail("strategy", scheme.strategy);
+  if (stored.group_size != 0 && scheme.group_size != 0 && scheme.group_size != stored.group_size) {
+    fail("group_size", scheme.group_size);
   }
   if (stored.block_rows != 0 &&
-      (scheme->block_rows != stored.block_rows || scheme->block_cols != stored.block_cols)) {
-    fail("block_structure", fmt::format("{}x{}", scheme->block_rows, scheme->block_cols));
+      (scheme.block_rows != stored.block_rows || scheme.block_cols != stored.block_cols)) {
+    fail("block_structure", fmt::format("{}x{}", scheme.block_rows, scheme.block_cols));
   }
-  if (scheme->is_symmetric != stored.is_symmetric) fail("symmetric", scheme->is_symmetric);
+  if (scheme.is_symmetric != stored.is_symmetric) fail("symmetric", scheme.is_symmetric);
 }
 
 // Float scales of a matrix: per row, per tensor, per block or per group of the size that the scheme says.
-formats::TileValues float_scales(const Module& module, const ModuleShape& shape, const TensorRecord& scale,
-                                 const QuantizationConfig& quantization, Stored& stored) {
+formats::TileValues float_scales(const ModuleShape& shape, const TensorRecord& scale,
+                                 const QuantizationScheme* scheme, Stored& stored) {
   constexpr DType kFloats[] = {DType::kBf16, DType::kF16, DType::kF32};
   check_dtype(scale, kFloats);
   formats::TileValues tiles{.values = whole(scale), .tile_rows = 1, .tile_cols = shape.cols};
@@ -109,11 +105,10 @@ formats::TileValues float_scales(const Module& module, const ModuleShape& shape,
     s = s.subspan(1);
   }
   const bool is_column = s.size() == 1 || (s.size() == 2 && s[1] == 1);
-  const QuantizationScheme* scheme = quantization.find_scheme(module.role, module.name);
   const bool has_blocks = scheme != nullptr && scheme->strategy == "block" && scheme->block_rows > 0;
   const bool has_groups = scheme != nullptr && scheme->strategy == "group" && scheme->group_size >= 1 &&
                           scheme->group_size < shape.cols;
-  if (is_column && s[0] == shape.rows && !has_groups && !(has_blocks && shape.rows > 1 && s[0] == 1)) {
+  if (is_column && s[0] == shape.rows && !has_groups) {
     stored.strategy = "channel";
     return tiles;
   }
@@ -121,8 +116,8 @@ formats::TileValues float_scales(const Module& module, const ModuleShape& shape,
     stored.strategy = "block";
     stored.block_rows = tiles.tile_rows = scheme->block_rows;
     stored.block_cols = tiles.tile_cols = scheme->block_cols;
-    check_shape(scale, dims(shape, {group_count(shape.rows, tiles.tile_rows),
-                                    group_count(shape.cols, tiles.tile_cols)}));
+    check_shape(scale,
+                dims(shape, {ceil_div(shape.rows, tiles.tile_rows), ceil_div(shape.cols, tiles.tile_cols)}));
     return tiles;
   }
   if (s.empty() || (is_column && s[0] == 1)) {
@@ -139,19 +134,19 @@ formats::TileValues float_scales(const Module& module, const ModuleShape& shape,
   }
   stored.strategy = "group";
   stored.group_size = tiles.tile_cols = scheme->group_size;
-  check_shape(scale, dims(shape, {shape.rows, group_count(shape.cols, tiles.tile_cols)}));
+  check_shape(scale, dims(shape, {shape.rows, ceil_div(shape.cols, tiles.tile_cols)}));
   return tiles;
 }
 
 // The scales of MX and NVFP4 formats, one for each `group` inputs.
 formats::TileValues group_scales(const ModuleShape& shape, const TensorRecord& scale, int64_t group) {
-  check_shape(scale, dims(shape, {shape.rows, group_count(shape.cols, group)}));
+  check_shape(scale, dims(shape, {shape.rows, ceil_div(shape.cols, group)}));
   return {.values = whole(scale), .tile_rows = 1, .tile_cols = group};
 }
 
 // weight F8_E4M3 or I8: FP8, MXFP8, int8.
-QuantMatrix read_whole_codes(const Module& module, const ModuleShape& shape,
-                             const QuantizationConfig& quantization, Stored& stored) {
+QuantMatrix read_whole_codes(const Module& module, const ModuleShape& shape, const QuantizationScheme* scheme,
+                             Stored& stored) {
   const TensorRecord& weight = require_weight_part(module, "weight");
   const TensorRecord& scale = require_weight_part(module, "weight_scale");
   check_known(module, {"weight", "weight_scale", "input_scale"});
@@ -161,7 +156,7 @@ QuantMatrix read_whole_codes(const Module& module, const ModuleShape& shape,
   if (weight.dtype == DType::kI8) {
     stored = {.text = "int8", .type = "int", .bits = 8};
     matrix.format = Format::kInt8;
-    matrix.scales = float_scales(module, shape, scale, quantization, stored);
+    matrix.scales = float_scales(shape, scale, scheme, stored);
   } else if (scale.dtype == DType::kU8 || scale.dtype == DType::kF8E8M0) {
     stored = {.text = "MXFP8", .type = "float", .bits = 8, .strategy = "group", .group_size = kMxGroup};
     matrix.format = Format::kMxFp8;
@@ -169,7 +164,7 @@ QuantMatrix read_whole_codes(const Module& module, const ModuleShape& shape,
   } else {
     stored = {.text = "FP8", .type = "float", .bits = 8};
     matrix.format = Format::kFp8E4m3;
-    matrix.scales = float_scales(module, shape, scale, quantization, stored);
+    matrix.scales = float_scales(shape, scale, scheme, stored);
   }
   return matrix;
 }
@@ -180,7 +175,7 @@ QuantMatrix read_fp4(const Module& module, const ModuleShape& shape, const Tenso
   const TensorRecord& scale = require_weight_part(module, "weight_scale");
   check_known(module, {"weight_packed", "weight_scale", "weight_global_scale", "input_global_scale"});
   check_is_matrix(module, shape);
-  check_shape(packed, dims(shape, {shape.rows, group_count(shape.cols, 2)}));
+  check_shape(packed, dims(shape, {shape.rows, ceil_div(shape.cols, 2)}));
   QuantMatrix matrix{.rows = shape.rows, .cols = shape.cols, .codes = whole(packed)};
   if (scale.dtype == DType::kU8 || scale.dtype == DType::kF8E8M0) {
     stored = {.text = "MXFP4", .type = "float", .bits = 4, .strategy = "group", .group_size = kMxGroup};
@@ -205,11 +200,10 @@ QuantMatrix read_fp4(const Module& module, const ModuleShape& shape, const Tenso
 
 // weight_packed I32: integers of 4 or 8 bits, offset by half their range.
 QuantMatrix read_packed_integers(const Module& module, const ModuleShape& shape, const TensorRecord& packed,
-                                 const QuantizationConfig& quantization, Stored& stored) {
+                                 const QuantizationScheme* scheme, Stored& stored) {
   check_known(module, {"weight_packed", "weight_scale", "weight_shape", "weight_zero_point", "weight_g_idx",
                        "input_scale"});
   check_is_matrix(module, shape);
-  const QuantizationScheme* scheme = quantization.find_scheme(module.role, module.name);
   const int64_t bits = scheme == nullptr ? 4 : scheme->bits;
   if (bits != 4 && bits != 8) {
     throw Error(
@@ -217,16 +211,16 @@ QuantMatrix read_packed_integers(const Module& module, const ModuleShape& shape,
         fmt::format("'{}' holds packed integers of {} bits; 4 and 8 are supported", module.name, bits));
   }
   stored = {.text = "packed integers", .type = "int", .bits = bits};
-  check_shape(packed, dims(shape, {shape.rows, group_count(shape.cols * bits, 32)}));
+  check_shape(packed, dims(shape, {shape.rows, ceil_div(shape.cols * bits, 32)}));
   QuantMatrix matrix{.rows = shape.rows, .cols = shape.cols, .codes = whole(packed)};
   matrix.format = bits == 8 ? Format::kInt8 : Format::kInt4;
   const TensorRecord& scale = require_weight_part(module, "weight_scale");
-  matrix.scales = float_scales(module, shape, scale, quantization, stored);
-  const int64_t groups = group_count(shape.cols, matrix.scales->tile_cols);
+  matrix.scales = float_scales(shape, scale, scheme, stored);
+  const int64_t groups = ceil_div(shape.cols, matrix.scales->tile_cols);
   if (const TensorRecord* zeros = find_weight_part(module, "weight_zero_point")) {
     constexpr DType kWords[] = {DType::kI32};
     check_dtype(*zeros, kWords);
-    check_shape(*zeros, dims(shape, {group_count(shape.rows * bits, 32), groups}));
+    check_shape(*zeros, dims(shape, {ceil_div(shape.rows * bits, 32), groups}));
     stored.is_symmetric = false;
     matrix.zeros = formats::ZeroPoints{.words = whole(*zeros), .group_size = matrix.scales->tile_cols};
   } else if (scheme != nullptr && !scheme->is_symmetric) {
@@ -246,17 +240,13 @@ QuantMatrix read_packed_integers(const Module& module, const ModuleShape& shape,
 
 // The matrix of expert `index` of a fused parameter, from the description of all of them.
 QuantMatrix expert_of(QuantMatrix matrix, int64_t index, int64_t count) {
-  const auto take = [&](formats::ElementRange& range) {
-    range.range.bytes /= static_cast<uint64_t>(count);
-    range.range.offset += static_cast<uint64_t>(index) * range.range.bytes;
-  };
-  take(matrix.codes);
-  if (matrix.scales) take(matrix.scales->values);
-  if (matrix.zeros) take(matrix.zeros->words);
+  matrix.codes = part_of(matrix.codes, index, count);
+  if (matrix.scales) matrix.scales->values = part_of(matrix.scales->values, index, count);
+  if (matrix.zeros) matrix.zeros->words = part_of(matrix.zeros->words, index, count);
   return matrix;
 }
 
-void skip_unneeded(const Module& module, const QuantizationConfig& quantization, ModuleReading& reading) {
+void skip_unneeded(const Module& module, const QuantizationScheme& scheme, ModuleReading& reading) {
   bool has_activation_scale = false;
   for (const std::string_view suffix : {"input_scale", "input_global_scale"}) {
     if (const TensorRecord* tensor = module.find(suffix)) {
@@ -267,8 +257,7 @@ void skip_unneeded(const Module& module, const QuantizationConfig& quantization,
   if (const TensorRecord* tensor = find_weight_part(module, "weight_shape")) {
     reading.skipped.emplace_back(tensor, kShapeRecord);
   }
-  const QuantizationScheme* scheme = quantization.find_scheme(module.role, module.name);
-  if (scheme != nullptr && scheme->has_static_activations && !has_activation_scale && !is_fused(module)) {
+  if (scheme.has_static_activations && !has_activation_scale && !is_fused(module)) {
     reading.notes.push_back(kNoActivationScale);
   }
 }
@@ -376,23 +365,29 @@ ModuleReading CompressedTensorsDialect::read(const Module& module, const ModuleS
                             "(repack_moe), which are not supported yet",
                             module.name, formats::dtype_name(weight->dtype)));
   }
+  const QuantizationScheme* scheme = quantization.find_scheme(module.role, module.name);
   Stored stored;
   QuantMatrix matrix;
   if (packed == nullptr) {
-    matrix = read_whole_codes(module, shape, quantization, stored);
+    matrix = read_whole_codes(module, shape, scheme, stored);
   } else if (packed->dtype == DType::kU8) {
     matrix = read_fp4(module, shape, *packed, stored);
   } else {
     constexpr DType kWords[] = {DType::kI32};
     check_dtype(*packed, kWords);
-    matrix = read_packed_integers(module, shape, *packed, quantization, stored);
+    matrix = read_packed_integers(module, shape, *packed, scheme, stored);
   }
-  check_config(module, shape, stored, quantization);
+  if (scheme == nullptr) {
+    fail_contradiction(module, stored.text,
+                       fmt::format("{} says that it is not quantised",
+                                   quantization.is_present() ? "quantization_config" : "config.json"));
+  }
+  check_config(module, shape, stored, *scheme);
   ModuleReading reading;
   for (int64_t i = 0; i < shape.matrix_count(); ++i) {
     reading.matrices.push_back(expert_of(matrix, i, shape.matrix_count()));
   }
-  skip_unneeded(module, quantization, reading);
+  skip_unneeded(module, *scheme, reading);
   return reading;
 }
 

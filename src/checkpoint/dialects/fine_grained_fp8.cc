@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/checked_math.h"
 #include "base/error.h"
 #include "checkpoint/dialects/fp8_matrices.h"
 #include "checkpoint/dialects/module_reading.h"
@@ -113,8 +114,8 @@ ModuleReading FineGrainedFp8Dialect::read(const Module& module, const ModuleShap
   check_weight_shape(weight, shape);
 
   const QuantizationScheme& blocks = block_scheme(module, quantization);
-  std::vector<int64_t> grid = {group_count(shape.rows, blocks.block_rows),
-                               group_count(shape.cols, blocks.block_cols)};
+  std::vector<int64_t> grid = {ceil_div(shape.rows, blocks.block_rows),
+                               ceil_div(shape.cols, blocks.block_cols)};
   if (shape.experts > 0) grid.insert(grid.begin(), shape.experts);
   with_context(fmt::format("weight_block_size [{},{}]", blocks.block_rows, blocks.block_cols),
                [&] { check_scale(scale, grid); });

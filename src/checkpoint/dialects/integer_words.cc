@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "base/checked_math.h"
 #include "base/error.h"
 #include "checkpoint/dialects/module_reading.h"
 #include "checkpoint/dialects/stored_scheme.h"
@@ -67,7 +68,7 @@ int64_t bits_of_input_words(const TensorRecord& codes, const ModuleShape& shape)
 int64_t read_scales(const Module& module, const ModuleShape& shape, const QuantizationScheme& scheme,
                     const TensorRecord& scales, QuantMatrix& matrix) {
   const int64_t group = scheme.group_size == 0 ? shape.cols : scheme.group_size;
-  const int64_t groups = group_count(shape.cols, group);
+  const int64_t groups = ceil_div(shape.cols, group);
   if (scales.shape.size() == 2 && scales.shape[1] == shape.rows && scales.shape[0] != groups) {
     fail_contradiction(module, fmt::format("{} groups of {} inputs", scales.shape[0], shape.cols),
                        fmt::format("quantization_config says group_size {}, which makes {}", group, groups));
@@ -131,7 +132,7 @@ void read_input_words(const Module& module, const ModuleShape& shape, const Quan
                      .codes = whole(tensors.codes),
                      .code_order = formats::CodeOrder::kInputWords};
   const int64_t group = read_scales(module, shape, scheme, tensors.scales, matrix);
-  check_shape(tensors.zeros, std::array{group_count(shape.cols, group), shape.rows / codes_a_word});
+  check_shape(tensors.zeros, std::array{ceil_div(shape.cols, group), shape.rows / codes_a_word});
   matrix.zeros = formats::ZeroPoints{.words = whole(tensors.zeros),
                                      .order = formats::ZeroPoints::Order::kAlongOutputs,
                                      .group_size = group,
@@ -166,7 +167,7 @@ void read_output_words(const Module& module, const ModuleShape& shape, const Qua
                      .codes = whole(tensors.codes),
                      .code_order = formats::CodeOrder::kOutputWords};
   const int64_t group = read_scales(module, shape, scheme, tensors.scales, matrix);
-  check_shape(tensors.zeros, std::array{group_count(shape.cols, group), words});
+  check_shape(tensors.zeros, std::array{ceil_div(shape.cols, group), words});
   matrix.zeros = formats::ZeroPoints{.words = whole(tensors.zeros),
                                      .order = formats::ZeroPoints::Order::kAwqInterleaved,
                                      .group_size = group};

@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "base/checked_math.h"
 #include "checkpoint/dialects/integer_words.h"
 #include "checkpoint/dialects/module_reading.h"
 #include "checkpoint/dialects/stored_scheme.h"
@@ -134,9 +135,9 @@ ModuleReading MlxDialect::read(const Module& module, const ModuleShape& shape,
   if (!format) {
     fail_unsupported(module, fmt::format("integers of {} bits", scheme.bits), "4, 5, 6 and 8 bits");
   }
-  check_shape(weight, dims(shape, group_count(shape.cols * scheme.bits, kWordBits)));
-  check_scale(scales, dims(shape, group_count(shape.cols, scheme.group_size)));
-  check_scale(biases, dims(shape, group_count(shape.cols, scheme.group_size)));
+  check_shape(weight, dims(shape, ceil_div(shape.cols * scheme.bits, kWordBits)));
+  check_scale(scales, dims(shape, ceil_div(shape.cols, scheme.group_size)));
+  check_scale(biases, dims(shape, ceil_div(shape.cols, scheme.group_size)));
   const int64_t count = shape.matrix_count();
   for (int64_t i = 0; i < count; ++i) {
     reading.matrices.push_back({.rows = shape.rows,

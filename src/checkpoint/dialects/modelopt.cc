@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "base/checked_math.h"
 #include "base/error.h"
 #include "checkpoint/dialects/fp8_matrices.h"
 #include "checkpoint/dialects/modelopt_rules.h"
@@ -41,8 +42,8 @@ Stored read_nvfp4(const Module& module, const ModuleShape& shape) {
   const TensorRecord& global = require(module, "weight_scale_2");
   check_no_other_tensors(module, kSuffixes);
   check_is_matrix(module, shape);
-  const int64_t code_bytes[] = {shape.rows, group_count(shape.cols, 2)};
-  const int64_t groups[] = {shape.rows, group_count(shape.cols, kNvGroup)};
+  const int64_t code_bytes[] = {shape.rows, ceil_div(shape.cols, 2)};
+  const int64_t groups[] = {shape.rows, ceil_div(shape.cols, kNvGroup)};
   check_shape(weight, code_bytes);
   check_dtype(scale, kE4m3);
   check_shape(scale, groups);
@@ -60,8 +61,8 @@ Stored read_nvfp4(const Module& module, const ModuleShape& shape) {
 }
 
 bool is_block_grid(std::span<const int64_t> s, const ModuleShape& shape) {
-  const int64_t down = group_count(shape.rows, kBlock);
-  const int64_t across = group_count(shape.cols, kBlock);
+  const int64_t down = ceil_div(shape.rows, kBlock);
+  const int64_t across = ceil_div(shape.cols, kBlock);
   if (s.size() == 2) return s[0] == down && s[1] == across;
   return s.size() == 4 && s[0] == down && s[1] == 1 && s[2] == across && s[3] == 1;
 }
@@ -92,8 +93,8 @@ Stored read_fp8(const Module& module, const ModuleShape& shape) {
   throw Error(
       ErrorCode::kInvalidInput,
       fmt::format("scale '{}' has shape {}, expected [] (FP8), [{}] (FP8_PC_PT) or [{},1,{},1] (FP8_PB_WO)",
-                  scale.name, shape_text(s), shape.rows, group_count(shape.rows, kBlock),
-                  group_count(shape.cols, kBlock)),
+                  scale.name, shape_text(s), shape.rows, ceil_div(shape.rows, kBlock),
+                  ceil_div(shape.cols, kBlock)),
       "config.json and the weights belong to different models; download both again");
 }
 

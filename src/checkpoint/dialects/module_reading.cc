@@ -64,12 +64,15 @@ formats::ElementRange whole(const TensorRecord& tensor) {
   return {.dtype = tensor.dtype, .range = tensor.range};
 }
 
+formats::ElementRange part_of(const formats::ElementRange& elements, int64_t index, int64_t part_count) {
+  formats::ElementRange part = elements;
+  part.range.bytes /= static_cast<uint64_t>(part_count);
+  part.range.offset += static_cast<uint64_t>(index) * part.range.bytes;
+  return part;
+}
+
 formats::ElementRange part_of(const TensorRecord& tensor, int64_t index, int64_t part_count) {
-  const uint64_t bytes = tensor.range.bytes / static_cast<uint64_t>(part_count);
-  return {.dtype = tensor.dtype,
-          .range = {.file = tensor.range.file,
-                    .offset = tensor.range.offset + static_cast<uint64_t>(index) * bytes,
-                    .bytes = bytes}};
+  return part_of(whole(tensor), index, part_count);
 }
 
 void check_no_other_tensors(const Module& module, std::span<const std::string_view> known_suffixes) {

@@ -41,7 +41,8 @@ bool is_scalar(const TensorRecord& tensor);
 
 // All elements of a tensor.
 formats::ElementRange whole(const TensorRecord& tensor);
-// Splits a tensor of part_count equal contiguous parts; returns part `index`.
+// Splits elements, or those of a tensor, into part_count equal contiguous parts; returns part `index`.
+formats::ElementRange part_of(const formats::ElementRange& elements, int64_t index, int64_t part_count);
 formats::ElementRange part_of(const TensorRecord& tensor, int64_t index, int64_t part_count);
 
 // Throws kInvalidInput unless every tensor of the module has one of the suffixes.
@@ -49,11 +50,6 @@ void check_no_other_tensors(const Module& module, std::span<const std::string_vi
 
 // Throws kInvalidInput: the module has no use for the tensor.
 [[noreturn]] void fail_unknown(const Module& module, const TensorRecord& tensor);
-
-// The number of groups of `size` that cover `count`.
-constexpr int64_t group_count(int64_t count, int64_t size) {
-  return (count + size - 1) / size;
-}
 
 // Throws kInvalidInput: the module is stored in one way, the configuration says another.
 [[noreturn]] void fail_contradiction(const Module& module, std::string_view stored,
