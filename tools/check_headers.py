@@ -16,7 +16,6 @@ ISA_FLAGS = {
     "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16", "-mavx512vbmi"],
     "avx2": ["-mavx2", "-mfma", "-mf16c"],
     # Kernels over the vocabulary of whichever instruction set they are compiled for.
-    "cpu/lanes": ["-mavx2", "-mfma", "-mf16c"],
     "cpu/matrix_fma": ["-mavx2", "-mfma", "-mf16c"],
     "cpu/matrix_steps": ["-mavx2", "-mfma", "-mf16c"],
 }

@@ -32,8 +32,7 @@ constexpr int64_t kConstantElementsMin = 16;
 
 constexpr std::string_view kUninitialised =
     "memory that the producer never filled, or a tensor that was never written; get the checkpoint again or "
-    "from "
-    "another source";
+    "from another source";
 
 bool is_table(Part part) {
   return part == Part::kEmbedding || part == Part::kHead || part == Part::kPerLayerEmbedding;

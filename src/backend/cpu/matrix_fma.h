@@ -1,12 +1,11 @@
-// Matrix kernels in float32 multiply-adds, over the vector vocabulary of lanes.h. All here is in an unnamed
-// namespace: each instruction set has a copy of its own. They take every code and scale, float32 and bf16
-// inputs.
+// Matrix kernels in float32 multiply-adds, over the vector vocabulary of matrix_steps.h. All here is in an
+// unnamed namespace: each instruction set has a copy of its own. They take every code and scale, float32 and
+// bf16 inputs.
 //
 // Order of a sum: within a segment input k goes to chain k mod kChains, chains are added pairwise; then as
 // matrix_steps.h says.
 #pragma once
 
-#include "backend/cpu/lanes.h"
 #include "backend/cpu/matrix_product.h"
 #include "backend/cpu/matrix_steps.h"
 

@@ -5,12 +5,17 @@
 //
 //   segment:  sum of code * x; minus zero point * sum of x
 //   level 1:  a = a + scale * segment, b = b + minimum * (sum of x), in ascending order
-//   level 2:  total = total + outer scale * a, total = total + outer minimum * b, at the end of each outer
-//   group
+//   level 2:  at the end of each outer group, total = total + outer scale * a + outer minimum * b
 #pragma once
 
-#include "backend/cpu/lanes.h"
 #include "backend/cpu/matrix_product.h"
+
+// The vector vocabulary of the instruction set that the including file is compiled for.
+#if defined(__AVX512F__)
+#include "backend/cpu/lanes_avx512.h"
+#else
+#include "backend/cpu/lanes_avx2.h"
+#endif
 
 namespace beryl::backend {
 namespace {

@@ -2,8 +2,7 @@
 //
 //   quant_algo: ALGORITHM                            all linears
 //   quant_algo: MIXED_PRECISION, quantized_layers    {MODULE: {quant_algo, group_size}, ...}
-//   config_groups                                    {GROUP: {weights: {type, num_bits, group_size},
-//   targets}, ...}
+//   config_groups                                    {GROUP: {weights: {type, num_bits, group_size}, ...}}
 //
 // and "ignore" or "exclude_modules", shell wildcards that match whole names.
 #pragma once
