@@ -128,11 +128,21 @@ int measure(const BenchCommandOptions& options, const Subject& subject, std::ost
   return 0;
 }
 
+// What is measured of a model: default depths that it has no positions for are left out.
+BenchCommandOptions fitted_to(BenchCommandOptions options, const checkpoint::ModelConfig& config) {
+  if (options.has_own_depths) return options;
+  std::erase_if(options.bench.depths, [&](int64_t depth) {
+    return depth > 0 && depth + options.bench.steps > config.position_count_max;
+  });
+  return options;
+}
+
 void check_positions(const checkpoint::ModelConfig& config, const eval::BenchOptions& options) {
   const auto check = [&](int64_t tokens) {
     if (tokens <= config.position_count_max) return;
     throw Error(ErrorCode::kInvalidInput,
-                fmt::format("{} tokens, but the model has {} positions", tokens, config.position_count_max));
+                fmt::format("{} tokens, but the model has {} positions", tokens, config.position_count_max),
+                "choose shorter prompts (--prompt), shorter depths (--depth) or fewer steps (--steps)");
   };
   for (const int64_t tokens : options.prompts) check(tokens);
   for (const int64_t depth : options.depths) check(depth + options.steps);
@@ -146,17 +156,19 @@ std::string made_up_name(const eval::MadeUpOptions& options) {
 }
 
 // Lists of numbers, "512,2048".
-void add_list(CLI::App& command, const std::string& name, std::vector<int64_t>& to, int64_t min,
-              const std::string& help) {
-  command.add_option(name, to, help)
+CLI::Option* add_list(CLI::App& command, const std::string& name, std::vector<int64_t>& to, int64_t min,
+                      const std::string& help) {
+  return command.add_option(name, to, help)
       ->delimiter(',')
       ->check(CLI::Range(min, int64_t{1} << 20))
       ->capture_default_str();
 }
 
-void add_measured(CLI::App& command, eval::BenchOptions& options) {
+void add_measured(CLI::App& command, BenchCommandOptions& all) {
+  eval::BenchOptions& options = all.bench;
   add_list(command, "--prompt", options.prompts, 1, "Prompt lengths whose prefill is measured");
-  add_list(command, "--depth", options.depths, 0, "Tokens in the cache before decoding is measured");
+  add_list(command, "--depth", options.depths, 0, "Tokens in the cache before decoding is measured")
+      ->each([&all](const std::string&) { all.has_own_depths = true; });
   add_list(command, "--batch", options.batches, 1, "Numbers of streams that decode together");
   command.add_option("--runs", options.runs, "Runs of each measurement, of which the median counts")
       ->check(CLI::Range(1, 1000))
@@ -195,26 +207,29 @@ void add_bench_options(CLI::App& command, BenchCommandOptions& options) {
   command
       .add_option("--routing", options.routing, "Experts of tokens: uniform (default of shapes) or skewed")
       ->transform(CLI::IsMember({"uniform", "skewed"}, CLI::ignore_case));
-  add_measured(command, options.bench);
+  add_measured(command, options);
   command.add_flag("--json", options.json, "Print one JSON object");
 }
 
 int run_bench_command(const BenchCommandOptions& options, std::ostream& out) {
   if (options.made_up.shape.empty() && options.model.model.empty()) {
-    throw Error(ErrorCode::kInvalidInput, "there is nothing to measure",
-                "name a MODEL, or a shape and a format: --shape 26b-a4b --format nvfp4");
+    throw CLI::ValidationError("MODEL",
+                               "there is nothing to measure: name a model, or a shape and a format (--shape "
+                               "26b-a4b --format nvfp4)");
   }
   if (!options.made_up.shape.empty()) {
     const eval::MadeUpModel made_up = eval::make_up_model(options.made_up);
-    check_positions(made_up.config, options.bench);
+    const BenchCommandOptions fitted = fitted_to(options, made_up.config);
+    check_positions(made_up.config, fitted.bench);
     return measure(
-        options,
+        fitted,
         {.name = made_up_name(options.made_up), .config = &made_up.config, .weights = &made_up.weights}, out);
   }
   const checkpoint::Checkpoint checkpoint = open_checkpoint(options.model);
-  check_positions(checkpoint.config(), options.bench);
+  const BenchCommandOptions fitted = fitted_to(options, checkpoint.config());
+  check_positions(checkpoint.config(), fitted.bench);
   return measure(
-      options,
+      fitted,
       {.name = checkpoint.path().string(), .config = &checkpoint.config(), .weights = &checkpoint.weights()},
       out);
 }

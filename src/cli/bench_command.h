@@ -16,13 +16,15 @@ struct BenchCommandOptions {
   eval::MadeUpOptions made_up;  // shape empty: MODEL
   std::string routing = "";     // empty: "uniform" for shapes, the router's choice for MODEL
   eval::BenchOptions bench = {.prompts = {512}, .depths = {0, 4096}, .batches = {1, 8}};
+  bool has_own_depths = false;  // asked for; else those of the defaults that the model has positions for
   bool json = false;
 };
 
 void add_bench_options(CLI::App& command, BenchCommandOptions& options);
 
-// Returns the exit code. Errors: kInvalidInput when neither or both of MODEL and a shape are given; kResource
-// with both numbers when it does not fit in memory; as loading a model.
+// Returns the exit code. Errors: wrong usage (CLI::Error) when neither MODEL nor a shape is given;
+// kInvalidInput for more tokens than the model has positions; kResource with both numbers when it does not
+// fit in memory; as loading a model.
 int run_bench_command(const BenchCommandOptions& options, std::ostream& out);
 
 }  // namespace beryl::cli

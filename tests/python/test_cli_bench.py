@@ -72,12 +72,22 @@ def test_prints_a_table(beryl):
     assert re.search(r"^ +80 +3( +[\d.]+)( +[\d.]+ [kMG]?B)( +[\d.]+){3} %$", done.stdout, re.M), done.stdout
 
 
+def test_leaves_out_default_depths_beyond_the_model(bench):
+    found = bench("models/demo", "--prompt", "16", "--batch", "1", "--runs", "1", "--steps", "2")
+    assert [row["depth"] for row in found["decode"]] == [0]
+
+
+def test_needs_something_to_measure(beryl):
+    assert beryl("bench").returncode == 2
+
+
 def test_computes_in_f32(bench):
     assert bench(*TINY, "fp8", "--compute", "f32", *QUICK)["compute"] == "f32"
 
 
 @pytest.mark.parametrize("arguments, message", [
     ((), "there is nothing to measure"),
+    (("models/demo", "--depth", "4096"), "but the model has 4096 positions"),
     (("--shape", "31b"), "--format"),
     (("--shape", "27b", "--format", "fp8"), "27b"),
     (("--shape", "tiny", "--format", "int3"), "int3"),
