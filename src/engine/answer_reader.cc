@@ -1,0 +1,45 @@
+#include "engine/answer_reader.h"
+
+#include <utility>
+
+namespace beryl::engine {
+
+AnswerReader::AnswerReader(const text::Tokenizer& tokenizer, AnswerReaderOptions options, OnDelta on_delta)
+    : tokenizer_(tokenizer),
+      options_(std::move(options)),
+      decoder_(tokenizer, text::SpecialOutput::kSkip),
+      stops_(options_.stops, options_.stop_text),
+      parser_(options_.start),
+      on_delta_(std::move(on_delta)) {}
+
+bool AnswerReader::push(int32_t token) {
+  if (!tokenizer_.is_special(token)) {
+    push_text(decoder_.push(token));
+    return !stops_.matched();
+  }
+  const auto marker = text::find_output_marker(tokenizer_.token_text(token));
+  if (!marker) return true;  // <pad> and the like say nothing
+  push_text(decoder_.flush());
+  report(parser_.push_text(stops_.flush()));
+  if (stops_.matched()) return false;
+  stops_ = text::StopMatcher(options_.stops, options_.stop_text);
+  report(parser_.push_marker(*marker));
+  return true;
+}
+
+text::ParsedOutput AnswerReader::finish(text::OutputEnd end) {
+  push_text(decoder_.flush());
+  report(parser_.push_text(stops_.flush()));
+  report(parser_.finish(end));
+  return parser_.output();
+}
+
+void AnswerReader::push_text(const std::string& piece) {
+  if (!piece.empty()) report(parser_.push_text(stops_.push(piece)));
+}
+
+void AnswerReader::report(const std::vector<text::OutputDelta>& deltas) const {
+  for (const text::OutputDelta& delta : deltas) on_delta_(delta);
+}
+
+}  // namespace beryl::engine
