@@ -3,102 +3,125 @@
 #include <cstring>
 
 #include "base/number_types.h"
+#include "formats/word_tiles.h"
 
 namespace beryl::formats {
 namespace {
 
-uint32_t byte_at(std::span<const std::byte> block, size_t index) {
-  return static_cast<uint32_t>(block[index]);
+// 16 bytes whose low halves are that many codes and whose high halves are the next ones, to two codes a byte
+// in order.
+void split_nibbles(const std::byte* bytes, std::byte* codes) {
+  const Words pairs = load_words(bytes);
+  store_words(codes, join_bytes(pairs, pairs >> 4, 4));
 }
 
-float f16_at(std::span<const std::byte> block, size_t offset) {
-  uint16_t bits;
-  std::memcpy(&bits, block.data() + offset, sizeof(bits));
-  return f16_to_float(bits);
+// The same for 32 bytes.
+void split_more_nibbles(const std::byte* bytes, std::byte* codes) {
+  const Words first = load_words(bytes);
+  const Words second = load_words(bytes + sizeof(first));
+  store_words(codes, join_bytes(first, second, 4));
+  store_words(codes + sizeof(first), join_bytes(first >> 4, second >> 4, 4));
 }
 
-// 16 bytes whose halves are inputs j and j + 16, to two codes a byte in order.
-void split_nibbles(std::span<const std::byte> bytes, std::byte* codes) {
-  for (size_t i = 0; i < 16; i += 2) {
-    const uint32_t a = byte_at(bytes, i);
-    const uint32_t b = byte_at(bytes, i + 1);
-    codes[i / 2] = static_cast<std::byte>((a & 15U) | (b & 15U) << 4);
-    codes[8 + i / 2] = static_cast<std::byte>(a >> 4 | (b >> 4) << 4);
+// Each of eight bits to bit 4 of a byte.
+uint64_t fifth_bits(uint32_t bits) {
+  const uint64_t each = (bits & 0xffU) * 0x0101010101010101ULL & 0x8040201008040201ULL;
+  return (each + 0x7f7f7f7f7f7f7f7fULL) >> 3 & 0x1010101010101010ULL;
+}
+
+// 16 bytes as in split_nibbles() with a fifth bit for each code, to one code a byte.
+void split_five_bits(const std::byte* bytes, uint32_t high_bits, std::byte* codes) {
+  for (size_t i = 0; i < 2; ++i) {
+    const auto pairs = load_word<uint64_t>(bytes + 8 * i);
+    const uint64_t low = (pairs & 0x0f0f0f0f0f0f0f0fULL) | fifth_bits(high_bits >> (8 * i));
+    const uint64_t high = (pairs >> 4 & 0x0f0f0f0f0f0f0f0fULL) | fifth_bits(high_bits >> (16 + 8 * i));
+    std::memcpy(codes + 8 * i, &low, sizeof(low));
+    std::memcpy(codes + 16 + 8 * i, &high, sizeof(high));
   }
 }
 
-// The same with a fifth bit each, to one code a byte.
-void split_five_bits(std::span<const std::byte> bytes, uint32_t high_bits, std::byte* codes) {
-  for (size_t i = 0; i < 16; ++i) {
-    const uint32_t byte = byte_at(bytes, i);
-    codes[i] = static_cast<std::byte>((byte & 15U) | ((high_bits >> i) & 1U) << 4);
-    codes[16 + i] = static_cast<std::byte>(byte >> 4 | ((high_bits >> (16 + i)) & 1U) << 4);
-  }
-}
-
-void split_q5(std::span<const std::byte> block, size_t high_offset, std::byte* codes) {
-  uint32_t high_bits;
-  std::memcpy(&high_bits, block.data() + high_offset, sizeof(high_bits));
-  split_five_bits(block.subspan(high_offset + 4), high_bits, codes);
+// Four bytes as numbers.
+void widen(uint32_t bytes, float* to) {
+  for (size_t i = 0; i < 4; ++i) to[i] = static_cast<float>(static_cast<int32_t>(bytes >> (8 * i) & 0xffU));
 }
 
 // The 6-bit scales and minimums of eight groups, in 12 bytes.
-void split_k_scales(std::span<const std::byte> packed, float* scales, float* minimums) {
-  for (size_t j = 0; j < 4; ++j) {
-    const uint32_t a = byte_at(packed, j);
-    const uint32_t b = byte_at(packed, j + 4);
-    const uint32_t c = byte_at(packed, j + 8);
-    scales[j] = static_cast<float>(a & 63U);
-    minimums[j] = static_cast<float>(b & 63U);
-    scales[j + 4] = static_cast<float>((c & 15U) | (a >> 6) << 4);
-    minimums[j + 4] = static_cast<float>(c >> 4 | (b >> 6) << 4);
-  }
+void split_k_scales(const std::byte* packed, float* scales, float* minimums) {
+  const auto a = load_word<uint32_t>(packed);
+  const auto b = load_word<uint32_t>(packed + 4);
+  const auto c = load_word<uint32_t>(packed + 8);
+  widen(a & 0x3f3f3f3fU, scales);
+  widen(b & 0x3f3f3f3fU, minimums);
+  widen((c & 0x0f0f0f0fU) | (a >> 2 & 0x30303030U), scales + 4);
+  widen((c >> 4 & 0x0f0f0f0fU) | (b >> 2 & 0x30303030U), minimums + 4);
 }
 
-void split_q4_k(std::span<const std::byte> block, const BlockParts& out) {
-  const auto bytes = block.subspan(16);
+void split_q5_k(const std::byte* block, std::byte* codes) {
+  // Plain loops over bytes that do not overlap, which compilers turn into vector instructions.
+  const std::byte* high = block + 16;
   for (size_t pair = 0; pair < 4; ++pair) {  // 32 bytes hold two groups: low halves, high halves
-    for (size_t i = 0; i < 32; i += 2) {
-      const uint32_t a = byte_at(bytes, pair * 32 + i);
-      const uint32_t b = byte_at(bytes, pair * 32 + i + 1);
-      out.codes[pair * 32 + i / 2] = static_cast<std::byte>((a & 15U) | (b & 15U) << 4);
-      out.codes[pair * 32 + 16 + i / 2] = static_cast<std::byte>(a >> 4 | (b >> 4) << 4);
-    }
-  }
-}
-
-void split_q5_k(std::span<const std::byte> block, const BlockParts& out) {
-  const auto high = block.subspan(16, 32);
-  const auto bytes = block.subspan(48);
-  for (size_t pair = 0; pair < 4; ++pair) {
+    const std::byte* bytes = block + 48 + 32 * pair;
+    std::byte to[64];
     for (size_t i = 0; i < 32; ++i) {
-      const uint32_t byte = byte_at(bytes, pair * 32 + i);
-      const uint32_t bits = byte_at(high, i) >> (2 * pair);
-      out.codes[pair * 64 + i] = static_cast<std::byte>((byte & 15U) | (bits & 1U) << 4);
-      out.codes[pair * 64 + 32 + i] = static_cast<std::byte>(byte >> 4 | (bits & 2U) << 3);
+      const std::byte bits = high[i] >> (2 * pair);
+      to[i] = (bytes[i] & std::byte{15}) | (bits & std::byte{1}) << 4;
+      to[32 + i] = bytes[i] >> 4 | (bits & std::byte{2}) << 3;
     }
+    std::memcpy(codes + 64 * pair, to, sizeof(to));
   }
 }
 
-void split_q6_k(std::span<const std::byte> block, const BlockParts& out) {
+void split_q6_k(const std::byte* block, std::byte* codes) {
+  constexpr std::byte kLow{15};
+  constexpr std::byte kHigh{0x30};
   for (size_t half = 0; half < 2; ++half) {
-    const auto low = block.subspan(64 * half, 64);
-    const auto high = block.subspan(128 + 32 * half, 32);
+    const std::byte* low = block + 64 * half;
+    const std::byte* high = block + 128 + 32 * half;
+    std::byte to[128];
     for (size_t i = 0; i < 32; ++i) {
-      const uint32_t a = byte_at(low, i);
-      const uint32_t b = byte_at(low, 32 + i);
-      const uint32_t c = byte_at(high, i);
-      std::byte* to = out.codes + 128 * half + i;
-      to[0] = static_cast<std::byte>((a & 15U) | (c & 3U) << 4);
-      to[32] = static_cast<std::byte>((b & 15U) | (c >> 2 & 3U) << 4);
-      to[64] = static_cast<std::byte>(a >> 4 | (c >> 4 & 3U) << 4);
-      to[96] = static_cast<std::byte>(b >> 4 | (c >> 6 & 3U) << 4);
+      to[i] = (low[i] & kLow) | (high[i] << 4 & kHigh);
+      to[32 + i] = (low[32 + i] & kLow) | (high[i] << 2 & kHigh);
+      to[64 + i] = low[i] >> 4 | (high[i] & kHigh);
+      to[96 + i] = low[32 + i] >> 4 | (high[i] >> 2 & kHigh);
+    }
+    std::memcpy(codes + 128 * half, to, sizeof(to));
+  }
+}
+
+// The float16 at byte kOffset of each block.
+template <size_t kBlock, size_t kOffset>
+void read_f16(std::span<const std::byte> blocks, float* to, float factor = 1) {
+  for (size_t i = 0; i < blocks.size() / kBlock; ++i) {
+    to[i] = factor * f16_to_float(load_word<uint16_t>(blocks.data() + i * kBlock + kOffset));
+  }
+}
+
+// Calls split(block, codes) for all blocks, each of which has kCodes bytes of codes.
+template <size_t kBlock, size_t kCodes, typename Split>
+void split_codes(std::span<const std::byte> blocks, std::byte* codes, Split split) {
+  for (size_t i = 0; i < blocks.size() / kBlock; ++i) {
+    split(blocks.data() + i * kBlock, codes + i * kCodes);
+  }
+}
+
+template <size_t kBlock>
+void split_k(std::span<const std::byte> blocks, const BlockParts& out) {
+  read_f16<kBlock, 0>(blocks, out.outer_scales);
+  read_f16<kBlock, 2>(blocks, out.outer_minimums, -1);
+  for (size_t i = 0; i < blocks.size() / kBlock; ++i) {
+    split_k_scales(blocks.data() + i * kBlock + 4, out.scales + 8 * i, out.minimums + 8 * i);
+  }
+}
+
+void split_q6_k_numbers(std::span<const std::byte> blocks, const BlockParts& out) {
+  read_f16<210, 208>(blocks, out.outer_scales);
+  for (size_t i = 0; i < blocks.size() / 210; ++i) {
+    const std::byte* scales = blocks.data() + i * 210 + 192;
+    float* to = out.scales + 16 * i;
+    for (size_t group = 0; group < 16; ++group) {
+      to[group] = static_cast<float>(static_cast<int8_t>(scales[group]));
     }
   }
-  for (size_t group = 0; group < 16; ++group) {
-    out.scales[group] = static_cast<float>(static_cast<int8_t>(byte_at(block, 192 + group)));
-  }
-  *out.outer_scale = f16_at(block, 208);
 }
 
 }  // namespace
@@ -107,34 +130,44 @@ bool is_block_format(Format format) {
   return format >= Format::kQ4_0 && format <= Format::kQ6K;
 }
 
-void split_block(Format format, std::span<const std::byte> block, const BlockParts& out) {
+void split_blocks(Format format, std::span<const std::byte> blocks, const BlockParts& out) {
+  using Block = const std::byte*;
   switch (format) {
     case Format::kQ4_0:
-      *out.scales = f16_at(block, 0);
-      return split_nibbles(block.subspan(2), out.codes);
+      read_f16<18, 0>(blocks, out.scales);
+      return split_codes<18, 16>(blocks, out.codes,
+                                 [](Block block, std::byte* to) { split_nibbles(block + 2, to); });
     case Format::kQ4_1:
-      *out.scales = f16_at(block, 0);
-      *out.minimums = f16_at(block, 2);
-      return split_nibbles(block.subspan(4), out.codes);
+      read_f16<20, 0>(blocks, out.scales);
+      read_f16<20, 2>(blocks, out.minimums);
+      return split_codes<20, 16>(blocks, out.codes,
+                                 [](Block block, std::byte* to) { split_nibbles(block + 4, to); });
     case Format::kQ5_0:
-      *out.scales = f16_at(block, 0);
-      return split_q5(block, 2, out.codes);
+      read_f16<22, 0>(blocks, out.scales);
+      return split_codes<22, 32>(blocks, out.codes, [](Block block, std::byte* to) {
+        split_five_bits(block + 6, load_word<uint32_t>(block + 2), to);
+      });
     case Format::kQ5_1:
-      *out.scales = f16_at(block, 0);
-      *out.minimums = f16_at(block, 2);
-      return split_q5(block, 4, out.codes);
+      read_f16<24, 0>(blocks, out.scales);
+      read_f16<24, 2>(blocks, out.minimums);
+      return split_codes<24, 32>(blocks, out.codes, [](Block block, std::byte* to) {
+        split_five_bits(block + 8, load_word<uint32_t>(block + 4), to);
+      });
     case Format::kQ8_0:
-      *out.scales = f16_at(block, 0);
-      std::memcpy(out.codes, block.data() + 2, 32);
-      return;
+      read_f16<34, 0>(blocks, out.scales);
+      return split_codes<34, 32>(blocks, out.codes,
+                                 [](Block block, std::byte* to) { std::memcpy(to, block + 2, 32); });
     case Format::kQ4K:
+      split_k<144>(blocks, out);
+      return split_codes<144, 128>(blocks, out.codes, [](Block block, std::byte* to) {
+        for (size_t pair = 0; pair < 4; ++pair) split_more_nibbles(block + 16 + 32 * pair, to + 32 * pair);
+      });
     case Format::kQ5K:
-      *out.outer_scale = f16_at(block, 0);
-      *out.outer_minimum = -f16_at(block, 2);
-      split_k_scales(block.subspan(4, 12), out.scales, out.minimums);
-      return format == Format::kQ4K ? split_q4_k(block, out) : split_q5_k(block, out);
+      split_k<176>(blocks, out);
+      return split_codes<176, 256>(blocks, out.codes, split_q5_k);
     case Format::kQ6K:
-      return split_q6_k(block, out);
+      split_q6_k_numbers(blocks, out);
+      return split_codes<210, 256>(blocks, out.codes, split_q6_k);
     default:
       return;
   }

@@ -21,18 +21,18 @@
 
 namespace beryl::formats {
 
-// Where the parts of one block go. What the format does not have is not written.
+// Where the parts of successive blocks of a row go. What the format does not have is not written.
 struct BlockParts {
-  std::byte* codes;      // as RowParts::codes
-  float* scales;         // one a group
-  float* minimums;       // one a group
-  float* outer_scale;    // one
-  float* outer_minimum;  // one, negated: minimums are added
+  std::byte* codes;       // as RowParts::codes
+  float* scales;          // one a group
+  float* minimums;        // one a group
+  float* outer_scales;    // one a block
+  float* outer_minimums;  // one a block, negated: minimums are added
 };
 
 bool is_block_format(Format format);
 
-// Takes one block apart; `block` holds exactly its bytes.
-void split_block(Format format, std::span<const std::byte> block, const BlockParts& out);
+// Takes blocks apart; `blocks` holds exactly their bytes.
+void split_blocks(Format format, std::span<const std::byte> blocks, const BlockParts& out);
 
 }  // namespace beryl::formats

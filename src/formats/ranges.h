@@ -1,7 +1,9 @@
 // Parts of element ranges.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/check.h"
 #include "formats/quant_matrix.h"
@@ -17,6 +19,27 @@ inline ElementRange slice(const ElementRange& whole, int64_t first, int64_t coun
                                     .bytes = static_cast<uint64_t>(count) * bytes}};
   BERYL_CHECK(first >= 0 && part.range.offset + part.range.bytes <= whole.range.offset + whole.range.bytes);
   return part;
+}
+
+// `count` elements from element `first` of each of the `lines` lines that fill a range.
+struct StridedLines {
+  int64_t lines;
+  int64_t first;
+  int64_t count;
+};
+
+// Reads them one after the other, `out` being all of them; whole lines at once.
+inline void read_lines(const ElementRange& whole, const StridedLines& lines, std::span<std::byte> out) {
+  const int64_t line_length = whole.count() / lines.lines;
+  if (lines.count == line_length) {
+    whole.range.file->read(slice(whole, 0, lines.lines * lines.count).range.offset, out);
+    return;
+  }
+  const size_t bytes = out.size() / static_cast<size_t>(lines.lines);
+  for (int64_t line = 0; line < lines.lines; ++line) {
+    const ElementRange part = slice(whole, line * line_length + lines.first, lines.count);
+    part.range.file->read(part.range.offset, out.subspan(static_cast<size_t>(line) * bytes, bytes));
+  }
 }
 
 }  // namespace beryl::formats

@@ -9,6 +9,7 @@
 #include "formats/integer.h"
 #include "formats/ranges.h"
 #include "formats/row_reader.h"
+#include "formats/word_tiles.h"
 
 namespace beryl::formats {
 namespace {
@@ -22,22 +23,69 @@ void copy_word(std::byte* to, uint32_t word, int64_t bytes) {
   }
 }
 
-// Transposes 8 x 8 codes of 4 bits: word k, code n becomes word n, code k.
-void transpose_nibbles(std::array<uint32_t, 8>& words) {
-  const auto swap = [&](size_t a, size_t b, int shift, uint32_t mask) {
-    const uint32_t difference = (words[a] >> shift ^ words[b]) & mask;
-    words[b] ^= difference;
-    words[a] ^= difference << shift;
-  };
-  for (size_t i = 0; i < 8; i += 2) swap(i, i + 1, 4, 0x0f0f0f0fU);
-  for (const size_t i : {0U, 1U, 4U, 5U}) swap(i, i + 2, 8, 0x00ff00ffU);
-  for (size_t i = 0; i < 4; ++i) swap(i, i + 4, 16, 0x0000ffffU);
+// Twice eight codes of kBits bits that follow each other, to a byte each: halves move apart, then quarters,
+// ...
+template <int kBits>
+Longs spread(Longs codes) {
+  constexpr auto kLow = [](int bits) { return (uint64_t{1} << bits) - 1; };
+  constexpr uint64_t kHalf = kLow(4 * kBits);
+  constexpr uint64_t kQuarter = kLow(2 * kBits) * 0x0000000100000001ULL;
+  constexpr uint64_t kOne = kLow(kBits) * 0x0001000100010001ULL;
+  codes = (codes & kHalf) | (codes >> (4 * kBits) & kHalf) << 32;
+  codes = (codes & kQuarter) | (codes & kQuarter << (2 * kBits)) << (16 - 2 * kBits);
+  return (codes & kOne) | (codes & kOne << kBits) << (8 - kBits);
+}
+
+template <int kBits>
+void spread_row(std::span<const std::byte> from, std::span<std::byte> to) {
+  // Whole words are read as long as they end within the row.
+  constexpr size_t kRead = kBits + 8;
+  const size_t pairs =
+      from.size() < kRead ? 0 : std::min(to.size() / 16, (from.size() - kRead) / (2 * kBits) + 1);
+  const std::byte* source = from.data();
+  std::byte* target = to.data();
+  for (size_t i = 0; i < pairs; ++i) {
+    const Longs codes = {load_word<uint64_t>(source), load_word<uint64_t>(source + kBits)};
+    store_words(target, spread<kBits>(codes));
+    source += 2 * kBits;
+    target += 16;
+  }
+  for (size_t k = pairs * 16; k < to.size(); ++k) {
+    to[k] = static_cast<std::byte>(bit_field(from, static_cast<int64_t>(k), kBits));
+  }
+}
+
+// Swaps the halves of bytes.
+void swap_nibbles(std::span<const std::byte> from, std::span<std::byte> to) {
+  const std::byte* source = from.data();
+  std::byte* target = to.data();
+  for (size_t i = 0; i < to.size(); ++i) target[i] = source[i] >> 4 | source[i] << 4;
+}
+
+// 32 inputs of four words of eight rows each, in AWQ's order, to 16 bytes of each of the 32 rows. `step` is
+// the number of words from one input to the next.
+void turn_output_tile(const uint32_t* words, int64_t step, std::byte* rows, int64_t row_bytes) {
+  std::array<std::array<Words, 8>, kTile> squares;
+  for (std::array<Words, 8>& square : squares) {
+    for (Words& one : square) {
+      one = load_words(words);
+      words += step;
+    }
+    transpose_codes<4>(square);
+  }
+  for (int64_t place = 0; place < 8; ++place) {
+    const auto at = static_cast<size_t>(kAwqNibble[place]);
+    const auto turned = transpose_words(squares[0][at], squares[1][at], squares[2][at], squares[3][at]);
+    for (int64_t word = 0; word < kTile; ++word) {
+      store_words(rows + (word * 8 + place) * row_bytes, turned[static_cast<size_t>(word)]);
+    }
+  }
 }
 
 }  // namespace
 
 void RowReader::read_codes(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
-  switch (matrix_.code_order) {
+  switch (matrix_->code_order) {
     case CodeOrder::kRows:
       return read_code_rows(first_row, count, out);
     case CodeOrder::kRowsHighFirst:
@@ -50,8 +98,8 @@ void RowReader::read_codes(int64_t first_row, int64_t count, std::vector<std::by
 }
 
 void RowReader::read_code_rows(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
-  const FileRange& range = matrix_.codes.range;
-  const int64_t stride = static_cast<int64_t>(range.bytes) / matrix_.rows;
+  const FileRange& range = matrix_->codes.range;
+  const int64_t stride = static_cast<int64_t>(range.bytes) / matrix_->rows;
   const int64_t row_bytes = code_row_bytes();
   const int bits = code_bits(scheme_.codes);
   const bool is_stream = bits == 5 || bits == 6;
@@ -69,29 +117,28 @@ void RowReader::read_code_rows(int64_t first_row, int64_t count, std::vector<std
         std::memcpy(to, from.data(), static_cast<size_t>(row_bytes));
         continue;
       }
-      for (int64_t k = 0; k < matrix_.cols; ++k) to[k] = static_cast<std::byte>(bit_field(from, k, bits));
+      const std::span<std::byte> codes(to, static_cast<size_t>(row_bytes));
+      if (bits == 5) spread_row<5>(from, codes);
+      if (bits == 6) spread_row<6>(from, codes);
     }
   }
   // Packed words hold signed bytes with 128 added.
-  if (scheme_.codes == CodeKind::kI8 && matrix_.codes.dtype == DType::kI32) {
+  if (scheme_.codes == CodeKind::kI8 && matrix_->codes.dtype == DType::kI32) {
     for (std::byte& code : out) code ^= std::byte{0x80};
   }
 }
 
 void RowReader::read_high_first(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
-  const FileRange& range = matrix_.codes.range;
-  const int64_t first_code = first_row * matrix_.cols;
+  const FileRange& range = matrix_->codes.range;
+  const int64_t first_code = first_row * matrix_->cols;
   const int64_t first_byte = first_code / 2;
-  staging_.resize(static_cast<size_t>(ceil_div(first_code + count * matrix_.cols, 2) - first_byte));
+  staging_.resize(static_cast<size_t>(ceil_div(first_code + count * matrix_->cols, 2) - first_byte));
   range.file->read(range.offset + static_cast<uint64_t>(first_byte), staging_);
-  if (matrix_.cols % 2 == 0) {
-    for (size_t i = 0; i < out.size(); ++i) out[i] = staging_[i] >> 4 | staging_[i] << 4;
-    return;
-  }
+  if (matrix_->cols % 2 == 0) return swap_nibbles(staging_, out);
   std::fill(out.begin(), out.end(), std::byte{0});
   for (int64_t row = 0; row < count; ++row) {
-    for (int64_t k = 0; k < matrix_.cols; ++k) {
-      const int64_t code = first_code % 2 + row * matrix_.cols + k;
+    for (int64_t k = 0; k < matrix_->cols; ++k) {
+      const int64_t code = first_code % 2 + row * matrix_->cols + k;
       const std::byte pair = staging_[static_cast<size_t>(code / 2)];
       const std::byte value = code % 2 == 0 ? pair >> 4 : pair & std::byte{15};
       out[static_cast<size_t>(row * code_row_bytes() + k / 2)] |= k % 2 == 0 ? value : value << 4;
@@ -99,50 +146,60 @@ void RowReader::read_high_first(int64_t first_row, int64_t count, std::vector<st
   }
 }
 
-// Words of successive inputs are transposed in squares that stay in the first cache.
 void RowReader::read_input_words(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
-  constexpr int64_t kSquare = 16;
   const int64_t row_bytes = code_row_bytes();
   const int64_t word_count = ceil_div(row_bytes, 4);
-  std::vector<uint32_t>& words = words_;
-  words.resize(static_cast<size_t>(word_count * count));
-  for (int64_t word = 0; word < word_count; ++word) {
-    const ElementRange part = slice(matrix_.codes, word * matrix_.rows + first_row, count);
-    part.range.file->read(part.range.offset,
-                          std::as_writable_bytes(std::span(words).subspan(static_cast<size_t>(word * count),
-                                                                          static_cast<size_t>(count))));
-  }
-  for (int64_t row_begin = 0; row_begin < count; row_begin += kSquare) {
-    const int64_t row_end = std::min(row_begin + kSquare, count);
-    for (int64_t word = 0; word < word_count; ++word) {
-      const int64_t bytes = std::min<int64_t>(4, row_bytes - word * 4);
-      const uint32_t* from = words.data() + word * count;
-      for (int64_t row = row_begin; row < row_end; ++row) {
-        copy_word(out.data() + row * row_bytes + word * 4, from[row], bytes);
+  words_.resize(static_cast<size_t>(word_count * count));
+  read_lines(matrix_->codes, {.lines = word_count, .first = first_row, .count = count},
+             std::as_writable_bytes(std::span(words_)));
+  const uint32_t* from = words_.data();
+  // By tiles of 4 words x 4 rows, in strips of rows that stay in the first cache.
+  const int64_t tiled_words = row_bytes / kTileBytes * kTile;
+  const int64_t tiled_rows = count / kTile * kTile;
+  constexpr int64_t kStrip = 16;
+  for (int64_t strip = 0; strip < tiled_rows; strip += kStrip) {
+    for (int64_t word = 0; word < tiled_words; word += kTile) {
+      for (int64_t row = strip; row < std::min(strip + kStrip, tiled_rows); row += kTile) {
+        const uint32_t* tile = from + word * count + row;
+        const auto rows = transpose_words(load_words(tile), load_words(tile + count),
+                                          load_words(tile + 2 * count), load_words(tile + 3 * count));
+        std::byte* to = out.data() + row * row_bytes + word * 4;
+        for (size_t i = 0; i < rows.size(); ++i)
+          store_words(to + static_cast<int64_t>(i) * row_bytes, rows[i]);
       }
+    }
+  }
+  for (int64_t row = 0; row < count; ++row) {
+    for (int64_t word = row < tiled_rows ? tiled_words : 0; word < word_count; ++word) {
+      copy_word(out.data() + row * row_bytes + word * 4, from[word * count + row],
+                std::min<int64_t>(4, row_bytes - word * 4));
     }
   }
 }
 
 void RowReader::read_output_words(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
   const int64_t row_bytes = code_row_bytes();
-  const int64_t words_per_input = matrix_.rows / 8;
   const int64_t first_word = first_row / 8;
   const int64_t word_count = ceil_div(first_row + count, 8) - first_word;
-  words_.resize(static_cast<size_t>(matrix_.cols * word_count));
-  for (int64_t k = 0; k < matrix_.cols; ++k) {
-    const ElementRange part = slice(matrix_.codes, k * words_per_input + first_word, word_count);
-    part.range.file->read(part.range.offset,
-                          std::as_writable_bytes(std::span(words_).subspan(
-                              static_cast<size_t>(k * word_count), static_cast<size_t>(word_count))));
+  words_.resize(static_cast<size_t>(matrix_->cols * word_count));
+  read_lines(matrix_->codes, {.lines = matrix_->cols, .first = first_word, .count = word_count},
+             std::as_writable_bytes(std::span(words_)));
+  const bool has_whole_words = first_row % 8 == 0 && count % 8 == 0;
+  const int64_t tiled_words = has_whole_words ? word_count / kTile * kTile : 0;
+  const int64_t tiled_inputs = row_bytes / kTileBytes * kTileBytes * 2;
+  for (int64_t word = 0; word < tiled_words; word += kTile) {
+    for (int64_t k = 0; k < tiled_inputs; k += kTileBytes * 2) {
+      turn_output_tile(words_.data() + k * word_count + word, word_count,
+                       out.data() + word * 8 * row_bytes + k / 2, row_bytes);
+    }
   }
   for (int64_t word = 0; word < word_count; ++word) {
-    for (int64_t k = 0; k < matrix_.cols; k += 8) {
+    for (int64_t k = word < tiled_words ? tiled_inputs : 0; k < matrix_->cols; k += 8) {
       std::array<uint32_t, 8> square{};
-      for (int64_t i = 0; i < std::min<int64_t>(8, matrix_.cols - k); ++i) {
+      for (int64_t i = 0; i < std::min<int64_t>(8, matrix_->cols - k); ++i) {
         square[static_cast<size_t>(i)] = words_[static_cast<size_t>((k + i) * word_count + word)];
       }
-      transpose_nibbles(square);
+      transpose_codes<4>(square);
       const int64_t bytes = std::min<int64_t>(4, row_bytes - k / 2);
       for (int64_t place = 0; place < 8; ++place) {
         const int64_t row = (first_word + word) * 8 + place - first_row;
@@ -155,22 +212,24 @@ void RowReader::read_output_words(int64_t first_row, int64_t count, std::vector<
 }
 
 void RowReader::read_blocks(int64_t first_row, int64_t count, RowParts& out) {
-  const DTypeBlock block = dtype_block(matrix_.codes.dtype);
-  const int64_t blocks = matrix_.cols / block.elements;
-  const FileRange& range = matrix_.codes.range;
+  const DTypeBlock block = dtype_block(matrix_->codes.dtype);
+  const int64_t blocks = matrix_->cols / block.elements;
+  const FileRange& range = matrix_->codes.range;
   staging_.resize(static_cast<size_t>(count * blocks * block.bytes));
   range.file->read(range.offset + static_cast<uint64_t>(first_row * blocks * block.bytes), staging_);
-  const int64_t groups = block.elements / scheme_.group;
-  const int64_t code_bytes = code_row_bytes() / blocks;
-  for (int64_t i = 0; i < count * blocks; ++i) {
-    split_block(
-        matrix_.format,
-        std::span(staging_).subspan(static_cast<size_t>(i * block.bytes), static_cast<size_t>(block.bytes)),
-        {.codes = out.codes.data() + i * code_bytes,
-         .scales = out.scales.data() + i * groups,
-         .minimums = out.minimums.data() + (out.minimums.empty() ? 0 : i * groups),
-         .outer_scale = out.outer_scales.data() + (out.outer_scales.empty() ? 0 : i),
-         .outer_minimum = out.outer_minimums.data() + (out.outer_minimums.empty() ? 0 : i)});
+  const int64_t row_groups = blocks * block.elements / scheme_.group;
+  for (int64_t row = 0; row < count; ++row) {
+    const auto at = [&](std::vector<float>& numbers, int64_t per_row) {
+      return numbers.empty() ? nullptr : numbers.data() + row * per_row;
+    };
+    split_blocks(matrix_->format,
+                 std::span(staging_).subspan(static_cast<size_t>(row * blocks * block.bytes),
+                                             static_cast<size_t>(blocks * block.bytes)),
+                 {.codes = out.codes.data() + row * code_row_bytes(),
+                  .scales = at(out.scales, row_groups),
+                  .minimums = at(out.minimums, row_groups),
+                  .outer_scales = at(out.outer_scales, blocks),
+                  .outer_minimums = at(out.outer_minimums, blocks)});
   }
 }
 

@@ -39,17 +39,22 @@ std::vector<int32_t> read_words(const ElementRange& elements) {
   return words;
 }
 
-// What the numbers of a scale tensor stand for. `staging` is for reuse.
+// What the numbers of a scale tensor stand for.
+void decode_numbers(DType dtype, ScaleKind kind, std::span<const std::byte> bytes, std::span<float> out) {
+  if (dtype_bits(dtype) != 8) return decode_plain(dtype, bytes, out);
+  std::span<const float> values = code_values(CodeKind::kU8);
+  if (kind == ScaleKind::kE8m0) values = kE8m0Values;
+  if (kind == ScaleKind::kE4m3) values = kE4m3Values;
+  for (size_t i = 0; i < out.size(); ++i) out[i] = values[static_cast<uint8_t>(bytes[i])];
+}
+
+// The same from the file; `staging` is for reuse.
 void read_numbers(const ElementRange& elements, ScaleKind kind, std::vector<std::byte>& staging,
                   std::span<float> out) {
   BERYL_CHECK(static_cast<int64_t>(out.size()) == elements.count());
   staging.resize(elements.range.bytes);
   elements.range.file->read(elements.range.offset, staging);
-  if (dtype_bits(elements.dtype) != 8) return decode_plain(elements.dtype, staging, out);
-  std::span<const float> values = code_values(CodeKind::kU8);
-  if (kind == ScaleKind::kE8m0) values = kE8m0Values;
-  if (kind == ScaleKind::kE4m3) values = kE4m3Values;
-  for (size_t i = 0; i < out.size(); ++i) out[i] = values[static_cast<uint8_t>(staging[i])];
+  decode_numbers(elements.dtype, kind, staging, out);
 }
 
 // The group of each input, or nothing when it is k / group size.
@@ -105,10 +110,13 @@ void check_nf4_table(const QuantMatrix& matrix) {
 
 }  // namespace
 
-RowReader::RowReader(const QuantMatrix& matrix) : matrix_(matrix), scheme_(scheme_of(matrix)) {
-  if (scheme_.group > 0) groups_ = ceil_div(matrix.cols, scheme_.group);
-  if (scheme_.outer_group > 0) outer_groups_ = ceil_div(matrix.cols, scheme_.outer_group);
-  if (matrix.global_scale) global_scale_ = read_global_scale(matrix);
+void RowReader::turn_to(const QuantMatrix& matrix) {
+  matrix_ = &matrix;
+  scheme_ = scheme_of(matrix);
+  groups_ = scheme_.group > 0 ? ceil_div(matrix.cols, scheme_.group) : 0;
+  outer_groups_ = scheme_.outer_group > 0 ? ceil_div(matrix.cols, scheme_.outer_group) : 0;
+  global_scale_ = matrix.global_scale ? read_global_scale(matrix) : 1;
+  group_index_.clear();
   if (matrix.group_index) {
     const int64_t group_size = scheme_.group > 0 ? scheme_.group : matrix.cols;
     group_index_ = read_group_index(*matrix.group_index, std::max<int64_t>(1, groups_), group_size);
@@ -122,12 +130,12 @@ RowReader::RowReader(const QuantMatrix& matrix) : matrix_(matrix), scheme_(schem
 
 int64_t RowReader::code_row_bytes() const {
   const int bits = code_bits(scheme_.codes);
-  if (bits == 4) return ceil_div(matrix_.cols, 2);
-  return matrix_.cols * std::max(1, bits / 8);
+  if (bits == 4) return ceil_div(matrix_->cols, 2);
+  return matrix_->cols * std::max(1, bits / 8);
 }
 
 void RowReader::read(int64_t first_row, int64_t count, RowParts& out) {
-  BERYL_CHECK(first_row >= 0 && count >= 0 && first_row + count <= matrix_.rows);
+  BERYL_CHECK(first_row >= 0 && count >= 0 && first_row + count <= matrix_->rows);
   out.rows = count;
   const auto groups = static_cast<size_t>(count * groups_);
   const auto outer_groups = static_cast<size_t>(count * outer_groups_);
@@ -137,17 +145,17 @@ void RowReader::read(int64_t first_row, int64_t count, RowParts& out) {
   out.minimums.resize(scheme_.minimum == ScaleKind::kNone ? 0 : groups);
   out.outer_scales.resize(scheme_.outer == ScaleKind::kNone ? 0 : outer_groups);
   out.outer_minimums.resize(scheme_.has_outer_minimum ? outer_groups : 0);
-  if (is_block_format(matrix_.format)) {
+  if (is_block_format(matrix_->format)) {
     read_blocks(first_row, count, out);
   } else {
     read_codes(first_row, count, out.codes);
-    if (matrix_.scales) {
+    if (matrix_->scales) {
       std::vector<float>& to = scheme_.scale == ScaleKind::kNone ? out.outer_scales : out.scales;
-      read_tiles(*matrix_.scales, first_row, count, to);
+      read_tiles(*matrix_->scales, first_row, count, to);
     }
-    if (matrix_.minimums) read_tiles(*matrix_.minimums, first_row, count, out.minimums);
-    if (matrix_.zeros) read_zeros(*matrix_.zeros, first_row, count, out.zeros);
-    if (matrix_.global_scale) std::fill(out.outer_scales.begin(), out.outer_scales.end(), global_scale_);
+    if (matrix_->minimums) read_tiles(*matrix_->minimums, first_row, count, out.minimums);
+    if (matrix_->zeros) read_zeros(*matrix_->zeros, first_row, count, out.zeros);
+    if (matrix_->global_scale) std::fill(out.outer_scales.begin(), out.outer_scales.end(), global_scale_);
   }
   check(first_row, out);
 }
@@ -174,34 +182,48 @@ void RowReader::read_tiles(const TileValues& tiles, int64_t first_row, int64_t c
     }
     return;
   }
-  const int64_t all_rows = tiles.values.count() / across;
-  grid.resize(static_cast<size_t>(down));
-  for (int64_t column = 0; column < across; ++column) {
-    read_numbers(slice(tiles.values, column * all_rows + first, down), scheme_.scale, staging_, grid);
-    for (int64_t row = 0; row < count; ++row) {
-      out[static_cast<size_t>(row * across + column)] = grid[static_cast<size_t>(row_of(row))];
-    }
+  // Column after column.
+  grid.resize(static_cast<size_t>(down * across));
+  staging_.resize(grid.size() * static_cast<size_t>(dtype_bits(tiles.values.dtype) / 8));
+  read_lines(tiles.values, {.lines = across, .first = first, .count = down}, staging_);
+  decode_numbers(tiles.values.dtype, scheme_.scale, staging_, grid);
+  const float* from = grid.data();
+  for (int64_t row = 0; row < count; ++row) {
+    const float* number = from + row_of(row);
+    float* to = out.data() + row * across;
+    for (int64_t column = 0; column < across; ++column) to[column] = number[column * down];
   }
 }
 
 void RowReader::read_flat_tiles(const TileValues& tiles, int64_t first_row, int64_t count,
                                 std::vector<float>& out) {
-  const int64_t begin = (tiles.first_row + first_row) * matrix_.cols;
+  const int64_t begin = (tiles.first_row + first_row) * matrix_->cols;
   const int64_t first = begin / tiles.tile_cols;
-  const int64_t last = (begin + count * matrix_.cols - 1) / tiles.tile_cols;
-  std::vector<float> scales(static_cast<size_t>(last - first + 1));
+  const int64_t last = (begin + count * matrix_->cols - 1) / tiles.tile_cols;
+  // Where tiles begin with rows they are the groups.
+  const bool are_groups = scheme_.group == tiles.tile_cols && begin % tiles.tile_cols == 0;
+  std::vector<float>& scales = are_groups ? out : numbers_;
+  scales.resize(static_cast<size_t>(last - first + 1));
   read_numbers(slice(tiles.values, first, last - first + 1), ScaleKind::kU8, staging_, scales);
-  if (matrix_.nested_scales) {
-    const NestedScales& nested = *matrix_.nested_scales;
-    for (size_t i = 0; i < scales.size(); ++i) {
-      const auto block = static_cast<size_t>((first + static_cast<int64_t>(i)) / nested.block);
-      const float product = nested_map_[static_cast<size_t>(scales[i])] * nested_scales_[block];
+  if (matrix_->nested_scales) widen_nested(first, scales);
+  if (are_groups) return;
+  for (int64_t i = 0; i < count * groups_; ++i) {
+    const int64_t element = begin + i / groups_ * matrix_->cols + i % groups_ * scheme_.group;
+    out[static_cast<size_t>(i)] = scales[static_cast<size_t>(element / tiles.tile_cols - first)];
+  }
+}
+
+void RowReader::widen_nested(int64_t first, std::span<float> scales) const {
+  const NestedScales& nested = *matrix_->nested_scales;
+  const float* map = nested_map_.data();
+  for (size_t i = 0; i < scales.size();) {
+    const int64_t index = first + static_cast<int64_t>(i);
+    const float factor = nested_scales_[static_cast<size_t>(index / nested.block)];
+    const size_t end = std::min(scales.size(), i + static_cast<size_t>(nested.block - index % nested.block));
+    for (; i < end; ++i) {
+      const float product = map[static_cast<int32_t>(scales[i])] * factor;
       scales[i] = product + nested.offset;
     }
-  }
-  for (int64_t i = 0; i < count * groups_; ++i) {
-    const int64_t element = begin + i / groups_ * matrix_.cols + i % groups_ * scheme_.group;
-    out[static_cast<size_t>(i)] = scales[static_cast<size_t>(element / tiles.tile_cols - first)];
   }
 }
 
@@ -213,42 +235,52 @@ void RowReader::read_zeros(const ZeroPoints& zeros, int64_t first_row, int64_t c
   const int64_t first = zeros.first_row + first_row;
   const int64_t first_word = first / per_word;
   const int64_t word_count = ceil_div(first + count, per_word) - first_word;
+  const int64_t words_down = zeros.words.count() / groups_;
   const bool is_down = zeros.order == ZeroPoints::Order::kDownRows;
   // By words of successive rows, [words, groups] or [groups, words].
-  std::vector<int32_t> words;
-  const int64_t words_down = zeros.words.count() / groups_;
-  if (is_down) {
-    words = read_words(slice(zeros.words, first_word * groups_, word_count * groups_));
-  } else {
-    for (int64_t group = 0; group < groups_; ++group) {
-      const auto part = read_words(slice(zeros.words, group * words_down + first_word, word_count));
-      words.insert(words.end(), part.begin(), part.end());
-    }
-  }
+  words_.resize(static_cast<size_t>(word_count * groups_));
+  const StridedLines place = is_down
+                                 ? StridedLines{.lines = word_count, .first = 0, .count = groups_}
+                                 : StridedLines{.lines = groups_, .first = first_word, .count = word_count};
+  const ElementRange from =
+      is_down ? slice(zeros.words, first_word * groups_, word_count * groups_) : zeros.words;
+  BERYL_CHECK(is_down || words_down * groups_ == zeros.words.count());
+  read_lines(from, place, std::as_writable_bytes(std::span(words_)));
+  const int64_t group_step = is_down ? 1 : word_count;
+  uint32_t largest = 0;
   for (int64_t row = 0; row < count; ++row) {
     const int64_t word = (first + row) / per_word - first_word;
-    const int64_t place = (first + row) % per_word;
-    const int64_t nibble = zeros.order == ZeroPoints::Order::kAwqInterleaved ? kAwqNibble[place] : place;
+    const int64_t place_in_word = (first + row) % per_word;
+    const int64_t nibble =
+        zeros.order == ZeroPoints::Order::kAwqInterleaved ? kAwqNibble[place_in_word] : place_in_word;
+    const auto shift = static_cast<uint32_t>(nibble * bits);
+    const auto added = static_cast<uint32_t>(zeros.added);
+    const uint32_t* stored = words_.data() + (is_down ? word * groups_ : word);
+    float* to = out.data() + row * groups_;
     for (int64_t group = 0; group < groups_; ++group) {
-      const auto bits_of_word = static_cast<uint32_t>(
-          words[static_cast<size_t>(is_down ? word * groups_ + group : group * word_count + word)]);
-      const int64_t zero = static_cast<int64_t>(bits_of_word >> (nibble * bits) & mask) + zeros.added;
-      if (zero > static_cast<int64_t>(mask)) {
-        throw Error(ErrorCode::kInvalidInput,
-                    fmt::format("zero point of row {} group {} is stored as {}, which readers of this format "
-                                "take for {} or for 0",
-                                first_row + row, group, mask, zero),
-                    "quantise the model again in format gptq_v2, or symmetrically");
-      }
-      out[static_cast<size_t>(row * groups_ + group)] = static_cast<float>(zero);
+      const uint32_t zero = (stored[group * group_step] >> shift & mask) + added;
+      largest = std::max(largest, zero);
+      to[group] = static_cast<float>(static_cast<int32_t>(zero));
     }
   }
+  if (largest > mask) fail_zero(first_row, mask, out);
+}
+
+void RowReader::fail_zero(int64_t first_row, uint32_t mask, std::span<const float> zeros) const {
+  const auto at =
+      std::find_if(zeros.begin(), zeros.end(), [&](float zero) { return zero > static_cast<float>(mask); }) -
+      zeros.begin();
+  throw Error(ErrorCode::kInvalidInput,
+              fmt::format("zero point of row {} group {} is stored as {}, which readers of this format "
+                          "take for {} or for 0",
+                          first_row + at / groups_, at % groups_, mask, mask + 1),
+              "quantise the model again in format gptq_v2, or symmetrically");
 }
 
 // ---- Checks ----
 
 void RowReader::check(int64_t first_row, const RowParts& parts) const {
-  const bool may_be_negative = matrix_.may_have_negative_scales || is_block_format(matrix_.format);
+  const bool may_be_negative = matrix_->may_have_negative_scales || is_block_format(matrix_->format);
   const auto check_all = [&](const std::vector<float>& values, std::string_view what, bool may_be_less) {
     // Without a branch, so that the usual case is quick.
     const float least = may_be_less ? std::numeric_limits<float>::lowest() : 0.0F;

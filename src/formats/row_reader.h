@@ -32,7 +32,9 @@ class RowReader {
   // Reads what belongs to the whole matrix. Errors: kIo; kInvalidInput for a global scale that is not a
   // positive finite number or stands on the wrong side of 1, for a group index that is not a grouping, for
   // tables that are not the format's.
-  explicit RowReader(const QuantMatrix& matrix);
+  explicit RowReader(const QuantMatrix& matrix) { turn_to(matrix); }
+  // Becomes the reader of another matrix, and keeps its memory for it.
+  void turn_to(const QuantMatrix& matrix);
 
   const Scheme& scheme() const { return scheme_; }
   int64_t groups() const { return groups_; }              // of a row
@@ -48,7 +50,7 @@ class RowReader {
 
   // Whether an outer scale divides the scales instead of multiplying them. RowParts::outer_scales then hold
   // the divisors.
-  bool outer_divides() const { return matrix_.global_scale_divides; }
+  bool outer_divides() const { return matrix_->global_scale_divides; }
 
  private:
   void read_codes(int64_t first_row, int64_t count, std::vector<std::byte>& out);
@@ -59,10 +61,13 @@ class RowReader {
   void read_blocks(int64_t first_row, int64_t count, RowParts& out);
   void read_tiles(const TileValues& tiles, int64_t first_row, int64_t count, std::vector<float>& out);
   void read_flat_tiles(const TileValues& tiles, int64_t first_row, int64_t count, std::vector<float>& out);
+  // Nested codes `first` and on, as numbers, to the scales that they stand for.
+  void widen_nested(int64_t first, std::span<float> scales) const;
   void read_zeros(const ZeroPoints& zeros, int64_t first_row, int64_t count, std::vector<float>& out);
+  [[noreturn]] void fail_zero(int64_t first_row, uint32_t mask, std::span<const float> zeros) const;
   void check(int64_t first_row, const RowParts& parts) const;
 
-  const QuantMatrix& matrix_;
+  const QuantMatrix* matrix_ = nullptr;
   Scheme scheme_;
   int64_t groups_ = 0;
   int64_t outer_groups_ = 0;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "backend/cpu/pack_order.h"
 #include "backend/cpu/packed_for_tests.h"
 
 namespace beryl::backend {
@@ -215,7 +216,7 @@ TEST(ReorderTest, GroupsBecomeRuns) {
   for (const char* name : {"int4_g32", "int8_g64_zeros"}) {
     PackedForTests made(scheme_named(name), 3, 8, 5);
     formats::RowParts parts = made.parts;
-    std::vector<std::byte> scratch;
+    std::vector<uint32_t> scratch;
     reorder_inputs(made.layout, made.row_bytes, order, parts, scratch);
     std::vector<uint32_t> expected;
     for (int64_t row = 0; row < 3; ++row) {

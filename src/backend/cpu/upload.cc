@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
 #include "backend/cpu/made_up.h"
 #include "backend/cpu/pack.h"
+#include "backend/cpu/pack_order.h"
 #include "base/check.h"
 #include "base/error.h"
 #include "formats/row_reader.h"
@@ -70,10 +72,24 @@ void add_chunks(Chunk whole, std::vector<Chunk>& chunks) {
   }
 }
 
-// What one thread works with, kept to spare allocations.
+// What one thread works with, kept to spare allocations and to read once what belongs to a whole matrix.
 struct Staging {
+  std::optional<formats::RowReader> reader;
+  const formats::QuantMatrix* matrix = nullptr;  // of the reader
   formats::RowParts parts;
-  std::vector<std::byte> scratch;
+  std::vector<uint32_t> scratch;
+
+  formats::RowReader& reader_of(const formats::QuantMatrix& wanted) {
+    if (matrix == &wanted) return *reader;
+    matrix = nullptr;
+    if (reader) {
+      reader->turn_to(wanted);
+    } else {
+      reader.emplace(wanted);
+    }
+    matrix = &wanted;
+    return *reader;
+  }
 };
 
 // Rows of a chunk, taken apart.
@@ -88,7 +104,7 @@ TakenApart take_apart(const Chunk& chunk, Staging& staging) {
     make_up_rows(*chunk.layout, rows, chunk.file_offset(), staging.parts);
     return {.code_row_bytes = made_up_row_bytes(*chunk.layout), .outer_divides = false};
   }
-  formats::RowReader reader(*chunk.matrix);
+  formats::RowReader& reader = staging.reader_of(*chunk.matrix);
   reader.read(chunk.row_begin(), rows, staging.parts);
   return {.code_row_bytes = reader.code_row_bytes(), .outer_divides = reader.outer_divides()};
 }

@@ -1,0 +1,227 @@
+#include "backend/cpu/pack_lines.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <memory>
+
+#include "formats/word_tiles.h"
+
+namespace beryl::backend {
+namespace {
+
+using formats::CodeKind;
+using formats::kTile;
+using formats::load_words;
+using formats::store_words;
+using formats::Words;
+
+// The bits that are all set exactly in codes that are infinite or NaN, in every code of a word.
+struct NonFinite {
+  uint32_t mask;
+  // Added to the masked code, carries into the code's sign bit if and only if all bits of the mask are set.
+  uint32_t carry;
+  uint32_t sign;
+};
+
+constexpr NonFinite non_finite(CodeKind kind) {
+  switch (kind) {
+    case CodeKind::kBf16:
+      return {0x7f807f80U, 0x00800080U, 0x80008000U};
+    case CodeKind::kF16:
+      return {0x7c007c00U, 0x04000400U, 0x80008000U};
+    case CodeKind::kF32:
+      return {0x7f800000U, 0x00800000U, 0x80000000U};
+    case CodeKind::kE4m3:
+      return {0x7f7f7f7fU, 0x01010101U, 0x80808080U};
+    default:
+      return {0, 0, 0};
+  }
+}
+
+// Lines of one kind, the code lines or the plane lines, group after group of a panel.
+template <int kBits>
+class Lines {
+ public:
+  // Inputs of a word.
+  static constexpr int64_t kInputs = 32 / kBits;
+
+  Lines(const PackedLayout& layout, bool is_plane, std::byte* panel)
+      : layout_(layout), is_plane_(is_plane), panel_(panel), per_group_(lines_of(layout.group_inputs)) {
+    enter(0);
+  }
+
+  static int64_t lines_of(int64_t inputs) { return (inputs + kInputs - 1) / kInputs; }
+  int64_t per_group() const { return per_group_; }  // of a full one
+  std::byte* first_of(int64_t group) const {
+    std::byte* begin = panel_ + layout_.group_offset(group);
+    return is_plane_ ? begin + layout_.code_lines(layout_.inputs_of(group)) * kLineBytes : begin;
+  }
+
+  // The next line, of the first group at first.
+  std::byte* next() {
+    if (left_ == 0) enter(group_ + 1);
+    --left_;
+    std::byte* line = next_;
+    next_ += kLineBytes;
+    return line;
+  }
+
+ private:
+  void enter(int64_t group) {
+    group_ = group;
+    left_ = per_group_;
+    next_ = first_of(group);
+  }
+
+  const PackedLayout& layout_;
+  bool is_plane_;
+  std::byte* panel_;
+  int64_t per_group_;
+  int64_t group_ = 0;
+  int64_t left_ = 0;
+  std::byte* next_ = nullptr;
+};
+
+// Transposes four rows of four words into four lines, each from byte `at` on, and collects the sign bits of
+// non-finite codes.
+template <int kBits>
+Words pack_tile(const std::byte* rows, int64_t row_bytes, const NonFinite& bad,
+                const std::array<std::byte*, kTile>& lines, int64_t at) {
+  const Words a = formats::unshuffle<kBits>(load_words(rows));
+  const Words b = formats::unshuffle<kBits>(load_words(rows + row_bytes));
+  const Words c = formats::unshuffle<kBits>(load_words(rows + 2 * row_bytes));
+  const Words d = formats::unshuffle<kBits>(load_words(rows + 3 * row_bytes));
+  const Words mask = Words{} + bad.mask;
+  const Words found = ((a & mask) + bad.carry) | ((b & mask) + bad.carry) | ((c & mask) + bad.carry) |
+                      ((d & mask) + bad.carry);
+  const std::array<Words, kTile> columns = formats::transpose_words(a, b, c, d);
+  for (size_t i = 0; i < columns.size(); ++i) store_words(lines[i] + at, columns[i]);
+  return found;
+}
+
+// `bits` (at most 32) bits of a row.
+uint32_t bits_at(const std::byte* row, int64_t first, int64_t bits) {
+  uint64_t window = 0;
+  std::memcpy(&window, row + first / 8, static_cast<size_t>((first % 8 + bits + 7) / 8));
+  return static_cast<uint32_t>(window >> (first % 8) & ((uint64_t{1} << bits) - 1));
+}
+
+// What is left when tiles have packed the first lines of the first rows, word by word.
+template <int kBits>
+uint32_t pack_rest(const PackedLayout& layout, const Lines<kBits>& lines, const CodeRows& from,
+                   const NonFinite& bad, int64_t tiled_rows, int64_t tiled_lines) {
+  const int64_t first_group = tiled_rows == kPanelRows ? tiled_lines / lines.per_group() : 0;
+  uint32_t found = 0;
+  for (int64_t group = first_group; group < layout.groups; ++group) {
+    const int64_t bits = layout.inputs_of(group) * kBits;
+    const int64_t count = lines.lines_of(layout.inputs_of(group));
+    const int64_t done = std::clamp<int64_t>(tiled_lines - group * lines.per_group(), 0, count);
+    std::byte* const to = lines.first_of(group);
+    for (int64_t row = 0; row < kPanelRows; ++row) {
+      for (int64_t line = row < tiled_rows ? done : 0; line < count; ++line) {
+        uint32_t word = 0;
+        if (row < from.row_count) {
+          word = bits_at(from.rows + row * from.row_bytes, group * layout.group_inputs * kBits + line * 32,
+                         std::min<int64_t>(32, bits - line * 32));
+        }
+        word = formats::unshuffle<kBits>(word);
+        found |= (word & bad.mask) + bad.carry;
+        std::memcpy(to + line * kLineBytes + row * 4, &word, sizeof(word));
+      }
+    }
+  }
+  return found;
+}
+
+// Packs all lines of one kind, of codes of `kBits` bits that follow each other in their row. Returns the sign
+// bits of non-finite codes, in any word.
+template <int kBits>
+uint32_t pack_lines(const PackedLayout& layout, bool is_plane, const CodeRows& from, std::byte* panel) {
+  const NonFinite bad = non_finite(layout.scheme.codes);
+  Lines<kBits> lines(layout, is_plane, panel);
+  // Where groups are whole words, tiles of 4 rows x 4 lines run over the borders of groups.
+  const bool has_whole_words = layout.groups == 1 || layout.group_inputs % Lines<kBits>::kInputs == 0;
+  const int64_t tiled_rows = has_whole_words ? from.row_count / kTile * kTile : 0;
+  const int64_t tiled_lines = tiled_rows == 0 ? 0 : layout.cols * kBits / 32 / kTile * kTile;
+  Words found{};
+  for (int64_t line = 0; line < tiled_lines; line += kTile) {
+    std::array<std::byte*, kTile> to;
+    for (std::byte*& one : to) one = lines.next();
+    for (int64_t row = 0; row < tiled_rows; row += kTile) {
+      found |=
+          pack_tile<kBits>(from.rows + row * from.row_bytes + line * 4, from.row_bytes, bad, to, row * 4);
+    }
+  }
+  const uint32_t rest = pack_rest(layout, lines, from, bad, tiled_rows, tiled_lines);
+  return (found[0] | found[1] | found[2] | found[3] | rest) & bad.sign;
+}
+
+constexpr int64_t kSplit = 64;
+
+// 64 codes of 5 or 6 bits, one a byte, to their low halves and their high bits.
+template <int kPlaneBits>
+void split_codes(const std::byte* codes, std::byte* nibbles, std::byte* plane) {
+  std::array<Words, 4> words;
+  for (size_t i = 0; i < words.size(); ++i) words[i] = load_words(codes + i * sizeof(Words));
+  store_words(nibbles, formats::join_bytes(words[0], words[1], 4));
+  store_words(nibbles + sizeof(Words), formats::join_bytes(words[2], words[3], 4));
+  // Bits 4 and up of all bytes, in bytes that hold more and more of them.
+  Words first = formats::join_bytes(words[0] >> 4, words[1] >> 4, kPlaneBits);
+  Words second = formats::join_bytes(words[2] >> 4, words[3] >> 4, kPlaneBits);
+  first = formats::join_bytes(first, second, 2 * kPlaneBits);
+  if constexpr (kPlaneBits == 1) first = formats::join_bytes(first, first, 4);
+  std::memcpy(plane, &first, kSplit / 8 * kPlaneBits);
+}
+
+// 5- and 6-bit codes, one a byte: low halves to code lines, high bits to plane lines.
+template <int kPlaneBits>
+void pack_planes(const PackedLayout& layout, const CodeRows& from, std::byte* panel) {
+  const int64_t blocks = (layout.cols + kSplit - 1) / kSplit;
+  constexpr int64_t kNibbleBytes = kSplit / 2;
+  constexpr int64_t kPlaneBytes = kSplit / 8 * kPlaneBits;
+  const int64_t row_bytes = blocks * (kNibbleBytes + kPlaneBytes);
+  const auto split =
+      std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(from.row_count * row_bytes));
+  for (int64_t row = 0; row < from.row_count; ++row) {
+    const std::byte* codes = from.rows + row * from.row_bytes;
+    std::byte* nibbles = split.get() + row * row_bytes;
+    std::byte* plane = nibbles + blocks * kNibbleBytes;
+    for (int64_t block = 0; block < layout.cols / kSplit; ++block) {
+      split_codes<kPlaneBits>(codes + block * kSplit, nibbles + block * kNibbleBytes,
+                              plane + block * kPlaneBytes);
+    }
+    const int64_t rest = layout.cols % kSplit;
+    if (rest == 0) continue;
+    std::array<std::byte, kSplit> last{};
+    std::memcpy(last.data(), codes + (blocks - 1) * kSplit, static_cast<size_t>(rest));
+    split_codes<kPlaneBits>(last.data(), nibbles + (blocks - 1) * kNibbleBytes,
+                            plane + (blocks - 1) * kPlaneBytes);
+  }
+  const std::byte* planes = split.get() + blocks * kNibbleBytes;
+  pack_lines<4>(layout, false, {split.get(), row_bytes, from.row_count}, panel);
+  pack_lines<kPlaneBits>(layout, true, {planes, row_bytes, from.row_count}, panel);
+}
+
+}  // namespace
+
+bool pack_codes(const PackedLayout& layout, const CodeRows& rows, std::byte* panel) {
+  switch (layout.code_bits) {
+    case 4:
+      return pack_lines<4>(layout, false, rows, panel) == 0;
+    case 5:
+      pack_planes<1>(layout, rows, panel);
+      return true;
+    case 6:
+      pack_planes<2>(layout, rows, panel);
+      return true;
+    case 8:
+      return pack_lines<8>(layout, false, rows, panel) == 0;
+    case 16:
+      return pack_lines<16>(layout, false, rows, panel) == 0;
+    default:
+      return pack_lines<32>(layout, false, rows, panel) == 0;
+  }
+}
+
+}  // namespace beryl::backend
