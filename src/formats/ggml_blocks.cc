@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "base/number_types.h"
+#include "formats/plain.h"
 #include "formats/word_tiles.h"
 
 namespace beryl::formats {
@@ -23,21 +23,20 @@ void split_more_nibbles(const std::byte* bytes, std::byte* codes) {
   store_words(codes + sizeof(first), join_bytes(first >> 4, second >> 4, 4));
 }
 
-// Each of eight bits to bit 4 of a byte.
-uint64_t fifth_bits(uint32_t bits) {
-  const uint64_t each = (bits & 0xffU) * 0x0101010101010101ULL & 0x8040201008040201ULL;
+// Each of 16 bits to bit 4 of a byte.
+Longs fifth_bits(uint32_t bits) {
+  constexpr uint64_t kEach = 0x0101010101010101ULL;
+  Longs each = {(bits & 0xffU) * kEach, (bits >> 8 & 0xffU) * kEach};
+  each &= 0x8040201008040201ULL;
   return (each + 0x7f7f7f7f7f7f7f7fULL) >> 3 & 0x1010101010101010ULL;
 }
 
 // 16 bytes as in split_nibbles() with a fifth bit for each code, to one code a byte.
 void split_five_bits(const std::byte* bytes, uint32_t high_bits, std::byte* codes) {
-  for (size_t i = 0; i < 2; ++i) {
-    const auto pairs = load_word<uint64_t>(bytes + 8 * i);
-    const uint64_t low = (pairs & 0x0f0f0f0f0f0f0f0fULL) | fifth_bits(high_bits >> (8 * i));
-    const uint64_t high = (pairs >> 4 & 0x0f0f0f0f0f0f0f0fULL) | fifth_bits(high_bits >> (16 + 8 * i));
-    std::memcpy(codes + 8 * i, &low, sizeof(low));
-    std::memcpy(codes + 16 + 8 * i, &high, sizeof(high));
-  }
+  constexpr uint64_t kLow = 0x0f0f0f0f0f0f0f0fULL;
+  const auto pairs = load_word<Longs>(bytes);
+  store_words(codes, (pairs & kLow) | fifth_bits(high_bits));
+  store_words(codes + sizeof(pairs), (pairs >> 4 & kLow) | fifth_bits(high_bits >> 16));
 }
 
 // Four bytes as numbers.
@@ -92,7 +91,7 @@ void split_q6_k(const std::byte* block, std::byte* codes) {
 template <size_t kBlock, size_t kOffset>
 void read_f16(std::span<const std::byte> blocks, float* to, float factor = 1) {
   for (size_t i = 0; i < blocks.size() / kBlock; ++i) {
-    to[i] = factor * f16_to_float(load_word<uint16_t>(blocks.data() + i * kBlock + kOffset));
+    to[i] = factor * widen_f16(load_word<uint16_t>(blocks.data() + i * kBlock + kOffset));
   }
 }
 

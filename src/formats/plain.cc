@@ -30,7 +30,7 @@ void decode_plain(DType dtype, std::span<const std::byte> bytes, std::span<float
   if (dtype == DType::kBf16) {
     decode_each<uint16_t>(bytes, out, bf16_to_float);
   } else if (dtype == DType::kF16) {
-    decode_each<uint16_t>(bytes, out, f16_to_float);
+    decode_each<uint16_t>(bytes, out, widen_f16);
   } else {
     decode_each<float>(bytes, out, [](float value) { return value; });
   }

@@ -60,7 +60,7 @@ class Lines {
 
   // The next line, of the first group at first.
   std::byte* next() {
-    if (left_ == 0) enter(group_ + 1);
+    if (left_ == 0) enter_next();
     --left_;
     std::byte* line = next_;
     next_ += kLineBytes;
@@ -72,6 +72,13 @@ class Lines {
     group_ = group;
     left_ = per_group_;
     next_ = first_of(group);
+  }
+  void enter_next() {
+    // As enter(group_ + 1), without divisions where it can be.
+    if (group_ + 2 >= layout_.groups || layout_.outer_bytes > 0) return enter(group_ + 1);
+    ++group_;
+    left_ = per_group_;
+    next_ += layout_.group_bytes - per_group_ * kLineBytes;
   }
 
   const PackedLayout& layout_;
@@ -85,16 +92,18 @@ class Lines {
 
 // Transposes four rows of four words into four lines, each from byte `at` on, and collects the sign bits of
 // non-finite codes.
-template <int kBits>
+template <int kBits, bool kCanBeBad>
 Words pack_tile(const std::byte* rows, int64_t row_bytes, const NonFinite& bad,
                 const std::array<std::byte*, kTile>& lines, int64_t at) {
   const Words a = formats::unshuffle<kBits>(load_words(rows));
   const Words b = formats::unshuffle<kBits>(load_words(rows + row_bytes));
   const Words c = formats::unshuffle<kBits>(load_words(rows + 2 * row_bytes));
   const Words d = formats::unshuffle<kBits>(load_words(rows + 3 * row_bytes));
-  const Words mask = Words{} + bad.mask;
-  const Words found = ((a & mask) + bad.carry) | ((b & mask) + bad.carry) | ((c & mask) + bad.carry) |
-                      ((d & mask) + bad.carry);
+  Words found{};
+  if constexpr (kCanBeBad) {
+    found = ((a & bad.mask) + bad.carry) | ((b & bad.mask) + bad.carry) | ((c & bad.mask) + bad.carry) |
+            ((d & bad.mask) + bad.carry);
+  }
   const std::array<Words, kTile> columns = formats::transpose_words(a, b, c, d);
   for (size_t i = 0; i < columns.size(); ++i) store_words(lines[i] + at, columns[i]);
   return found;
@@ -136,7 +145,7 @@ uint32_t pack_rest(const PackedLayout& layout, const Lines<kBits>& lines, const 
 
 // Packs all lines of one kind, of codes of `kBits` bits that follow each other in their row. Returns the sign
 // bits of non-finite codes, in any word.
-template <int kBits>
+template <int kBits, bool kCanBeBad = false>
 uint32_t pack_lines(const PackedLayout& layout, bool is_plane, const CodeRows& from, std::byte* panel) {
   const NonFinite bad = non_finite(layout.scheme.codes);
   Lines<kBits> lines(layout, is_plane, panel);
@@ -149,8 +158,8 @@ uint32_t pack_lines(const PackedLayout& layout, bool is_plane, const CodeRows& f
     std::array<std::byte*, kTile> to;
     for (std::byte*& one : to) one = lines.next();
     for (int64_t row = 0; row < tiled_rows; row += kTile) {
-      found |=
-          pack_tile<kBits>(from.rows + row * from.row_bytes + line * 4, from.row_bytes, bad, to, row * 4);
+      found |= pack_tile<kBits, kCanBeBad>(from.rows + row * from.row_bytes + line * 4, from.row_bytes, bad,
+                                           to, row * 4);
     }
   }
   const uint32_t rest = pack_rest(layout, lines, from, bad, tiled_rows, tiled_lines);
@@ -216,11 +225,12 @@ bool pack_codes(const PackedLayout& layout, const CodeRows& rows, std::byte* pan
       pack_planes<2>(layout, rows, panel);
       return true;
     case 8:
+      if (layout.scheme.codes == CodeKind::kE4m3) return pack_lines<8, true>(layout, false, rows, panel) == 0;
       return pack_lines<8>(layout, false, rows, panel) == 0;
     case 16:
-      return pack_lines<16>(layout, false, rows, panel) == 0;
+      return pack_lines<16, true>(layout, false, rows, panel) == 0;
     default:
-      return pack_lines<32>(layout, false, rows, panel) == 0;
+      return pack_lines<32, true>(layout, false, rows, panel) == 0;
   }
 }
 

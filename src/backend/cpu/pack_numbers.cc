@@ -20,15 +20,29 @@ using formats::store_words;
 // The numbers of all rows of a panel for one group.
 using Column = std::array<float, kPanelRows>;
 
+// As exact_f16_bits() and exact_e4m3_bits(), bit for bit, but without branches. `kBias` is what the exponents
+// are less by, `kMantissaBits` what is left of the mantissa.
+template <uint32_t kBias, uint32_t kMantissaBits>
+uint32_t narrow(float value) {
+  constexpr uint32_t kDropped = 23 - kMantissaBits;
+  // A number whose last bit has the weight of the smallest subnormal's.
+  constexpr uint32_t kUnit = (kBias + 1 + kDropped) << 23;
+  const uint32_t magnitude = std::bit_cast<uint32_t>(value) & 0x7fffffffU;
+  const uint32_t normal = (magnitude - (kBias << 23)) >> kDropped;
+  const float aligned = std::bit_cast<float>(magnitude) + std::bit_cast<float>(kUnit);
+  const uint32_t subnormal = std::bit_cast<uint32_t>(aligned) - kUnit;
+  return magnitude < (kBias + 1) << 23 ? subnormal : normal;
+}
+
 // Bits of a number that the kind can hold exactly.
 template <ScaleKind kKind>
 auto stored_bits(float value) {
   if constexpr (kKind == ScaleKind::kBf16) {
     return static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16);
   } else if constexpr (kKind == ScaleKind::kF16) {
-    return exact_f16_bits(value);
+    return static_cast<uint16_t>(narrow<112, 10>(value) | (std::bit_cast<uint32_t>(value) >> 16 & 0x8000U));
   } else if constexpr (kKind == ScaleKind::kE4m3) {
-    return exact_e4m3_bits(value);
+    return static_cast<uint8_t>(narrow<120, 3>(value) | (std::bit_cast<uint32_t>(value) >> 24 & 0x80U));
   } else if constexpr (kKind == ScaleKind::kE8m0) {
     return static_cast<uint8_t>(std::bit_cast<uint32_t>(value) >> 23);
   } else if constexpr (kKind == ScaleKind::kU8 || kKind == ScaleKind::kI8) {

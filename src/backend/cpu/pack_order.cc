@@ -4,7 +4,6 @@
 #include <array>
 #include <cstring>
 #include <numeric>
-#include <utility>
 
 #include "base/check.h"
 #include "formats/word_tiles.h"
@@ -116,11 +115,15 @@ void reorder(int64_t row_bytes, std::span<const int32_t> order, formats::RowPart
 
 std::vector<int32_t> order_by_group(std::span<const int32_t> group_index) {
   std::vector<int32_t> order(group_index.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-    return std::pair(group_index[static_cast<size_t>(a)], a) <
-           std::pair(group_index[static_cast<size_t>(b)], b);
-  });
+  if (order.empty()) return order;
+  const int32_t last = *std::max_element(group_index.begin(), group_index.end());
+  // Where the next input of each group goes.
+  std::vector<int32_t> next(static_cast<size_t>(last) + 2);
+  for (const int32_t group : group_index) ++next[static_cast<size_t>(group) + 1];
+  std::partial_sum(next.begin(), next.end(), next.begin());
+  for (size_t k = 0; k < order.size(); ++k) {
+    order[static_cast<size_t>(next[static_cast<size_t>(group_index[k])]++)] = static_cast<int32_t>(k);
+  }
   return order;
 }
 

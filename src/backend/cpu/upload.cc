@@ -10,6 +10,7 @@
 #include "backend/cpu/pack.h"
 #include "backend/cpu/pack_order.h"
 #include "base/check.h"
+#include "base/checked_math.h"
 #include "base/error.h"
 #include "formats/row_reader.h"
 
@@ -17,13 +18,15 @@ namespace beryl::backend {
 namespace {
 
 // Read at a time by one thread: small enough to stay in its cache until it is packed.
-constexpr int64_t kChunkBytes = int64_t{512} << 10;
+constexpr int64_t kChunkBytes = int64_t{256} << 10;
 
 // How many chunks the disk is asked for ahead of the one being packed: threads that read in turn look random
 // to the system's own read-ahead.
 constexpr size_t kChunksAhead = 64;
 
-// Rows of one strip of a matrix that does not lie by rows.
+// Strips of a matrix that does not lie by rows: all of it when it is small, since that is one read, and never
+// so few rows that each read is short.
+constexpr int64_t kStripBytes = int64_t{2} << 20;
 constexpr int64_t kStripRows = 2048;
 
 // A run of panels of one published matrix.
@@ -63,8 +66,12 @@ void add_chunks(Chunk whole, std::vector<Chunk>& chunks) {
   const formats::QuantMatrix& matrix = *whole.matrix;
   const int64_t row_bytes =
       static_cast<int64_t>(matrix.codes.range.bytes) / std::max<int64_t>(1, matrix.rows);
-  int64_t step = std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row_bytes * kPanelRows));
-  if (is_strided(matrix)) step = kStripRows / kPanelRows;
+  const int64_t panel_bytes = std::max<int64_t>(1, row_bytes * kPanelRows);
+  int64_t step = std::max<int64_t>(1, kChunkBytes / panel_bytes);
+  if (is_strided(matrix)) step = std::max(kStripRows / kPanelRows, kStripBytes / panel_bytes);
+  // Chunks of one size let a thread use its memory again as it is.
+  const int64_t panels = whole.layout->panels;
+  if (panels > 0) step = ceil_div(panels, ceil_div(panels, step));
   for (int64_t panel = 0; panel < whole.layout->panels; panel += step) {
     whole.panel_begin = panel;
     whole.panel_end = std::min(panel + step, whole.layout->panels);
