@@ -184,6 +184,9 @@ class Backend {
   // Errors: kResource.
   virtual std::unique_ptr<Cache> make_cache(const CacheShape& shape) = 0;
 
+  // Makes page `to` hold what page `from` of the same kind holds, in all layers of the kind.
+  virtual void copy_page(Cache& cache, LayerKind kind, int32_t from, int32_t to) = 0;
+
   // out[t] = table[tokens[t]] * scale
   virtual void embed(const Matrix& table, std::span<const int32_t> tokens, float scale, Buffer& out) = 0;
   // out[t] = in[t] / rms(in[t]) * weight, without weight where it is null. `out` may be `in`.

@@ -19,6 +19,7 @@ enum class ErrorCode {
   kResource,      // memory or another limit of the machine
   kNumeric,       // a computation gave a non-finite result
   kInterrupted,   // the user or a signal stopped the work
+  kBusy,          // too much is going on already; the same may work later
 };
 
 // The one exception type. Thrown where input, a file or the machine is at fault; every layer that knows more

@@ -71,6 +71,7 @@ class ScriptedBackend final : public backend::Backend {
     return {};
   }
   std::unique_ptr<backend::Vector> upload_vector(std::span<const float>) override { return nullptr; }
+  void copy_page(backend::Cache&, backend::LayerKind, int32_t, int32_t) override {}
   void linear(const backend::Buffer&, std::span<const backend::LinearOutput>) override {}
   void rotate_and_cache(const backend::AttentionLayer&, const backend::Rows&, backend::Buffer&,
                         const backend::Buffer*, const backend::Buffer*, backend::Cache&) override {}

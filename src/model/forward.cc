@@ -32,25 +32,27 @@ class ForwardPass {
         observer_(batch.observer),
         rows_(batch.rows) {}
 
-  void run(std::span<float> logits) {
+  bool run(std::span<float> logits) {
     embed();
     for (size_t i = 0; i < network_.layers.size(); ++i) {
+      if (batch_.should_stop && batch_.should_stop()) return false;
       const LayerWeights& layer = network_.layers[i];
       // From the first layer that only reads the cache on, rows without logits have no effect.
       if (!layer.k) narrow_to_logit_rows();
-      if (rows_.positions.empty()) return;
+      if (rows_.positions.empty()) return true;
       attend(layer);
       feed_forward(layer, static_cast<int64_t>(i));
       if (layer.per_layer) add_per_layer_input(layer, static_cast<int64_t>(i));
       if (i + 1 < network_.layers.size()) observe_hidden(static_cast<int64_t>(i) + 1);
     }
     narrow_to_logit_rows();
-    if (rows_.positions.empty()) return;
+    if (rows_.positions.empty()) return true;
     backend_.rms_norm(stream(), network_.final_norm.get(), config_.norm_epsilon, *w_.normed_);
     if (observer_ != nullptr) {
       observer_->on_hidden(static_cast<int64_t>(network_.layers.size()), backend_.read(*w_.normed_));
     }
     backend_.head(*w_.normed_, network_.head_matrix(), config_.logit_soft_cap, logits);
+    return true;
   }
 
  private:
@@ -184,9 +186,9 @@ class ForwardPass {
   std::vector<int32_t> narrow_sequences_, narrow_positions_;
 };
 
-void forward(const Network& network, backend::Backend& backend, const Batch& batch, backend::Cache& cache,
+bool forward(const Network& network, backend::Backend& backend, const Batch& batch, backend::Cache& cache,
              Workspace& workspace, std::span<float> logits) {
-  ForwardPass(network, backend, batch, cache, workspace).run(logits);
+  return ForwardPass(network, backend, batch, cache, workspace).run(logits);
 }
 
 }  // namespace beryl::model

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -31,6 +32,8 @@ struct Batch {
   backend::Rows rows;                   // [T]
   std::span<const int32_t> logit_rows;  // rows that need logits, ascending indices into tokens
   Observer* observer = nullptr;         // null: nobody looks
+  // Asked before each layer; true gives the pass up. Empty: never.
+  std::function<bool()> should_stop = {};
 };
 
 // Activations of a pass; reused from pass to pass. One pass at a time.
@@ -49,8 +52,9 @@ class Workspace {
   std::unique_ptr<backend::Routing> routing_;
 };
 
-// Writes the logits of batch.logit_rows to `logits`, [logit_rows, V].
-void forward(const Network& network, backend::Backend& backend, const Batch& batch, backend::Cache& cache,
+// Writes the logits of batch.logit_rows to `logits`, [logit_rows, V]. False: the pass was given up, there are no
+// logits, and what the rows' places in the cache hold is undefined.
+bool forward(const Network& network, backend::Backend& backend, const Batch& batch, backend::Cache& cache,
              Workspace& workspace, std::span<float> logits);
 
 }  // namespace beryl::model

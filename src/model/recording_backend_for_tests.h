@@ -78,6 +78,7 @@ class RecordingBackend final : public backend::Backend {
   std::unique_ptr<backend::Cache> make_cache(const backend::CacheShape&) override {
     return std::make_unique<backend::Cache>();
   }
+  void copy_page(backend::Cache&, backend::LayerKind, int32_t, int32_t) override {}
 
   void embed(const backend::Matrix& table, std::span<const int32_t> tokens, float scale,
              backend::Buffer& out) override {

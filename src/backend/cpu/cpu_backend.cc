@@ -111,6 +111,10 @@ class CpuBackend final : public Backend {
     return std::make_unique<CpuCache>(shape, compute_);
   }
 
+  void copy_page(Cache& cache, LayerKind kind, int32_t from, int32_t to) override {
+    static_cast<CpuCache&>(cache).copy_page(kind, from, to);
+  }
+
   void embed(const Matrix& table, std::span<const int32_t> tokens, float scale, Buffer& out) override {
     const PackedMatrix& matrix = cpu(table);
     const auto rows = static_cast<int64_t>(tokens.size());

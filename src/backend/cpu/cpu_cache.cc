@@ -1,5 +1,7 @@
 #include "backend/cpu/cpu_cache.h"
 
+#include <cstring>
+
 #include "base/check.h"
 
 namespace beryl::backend {
@@ -43,6 +45,19 @@ std::byte* CpuCache::vectors(int64_t layer, Side side, int32_t page, int64_t kv_
 
 const std::byte* CpuCache::vectors(int64_t layer, Side side, int32_t page, int64_t kv_head) const {
   return const_cast<CpuCache&>(*this).vectors(layer, side, page, kv_head);
+}
+
+void CpuCache::copy_page(LayerKind kind, int32_t from, int32_t to) {
+  for (size_t layer = 0; layer < shape_.layers.size(); ++layer) {
+    const CacheLayer& shape = shape_.layers[layer];
+    if (shape.kind != kind) continue;
+    // The heads of a page lie in a row.
+    const int64_t bytes = shape.kv_heads * shape_.tokens_per_page * shape.head_dim * number_bytes();
+    for (const Side side : {Side::kKeys, Side::kValues}) {
+      const auto index = static_cast<int64_t>(layer);
+      std::memcpy(vectors(index, side, to, 0), vectors(index, side, from, 0), static_cast<size_t>(bytes));
+    }
+  }
 }
 
 }  // namespace beryl::backend

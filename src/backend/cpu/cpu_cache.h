@@ -32,6 +32,9 @@ class CpuCache final : public Cache {
   std::byte* vectors(int64_t layer, Side side, int32_t page, int64_t kv_head);
   const std::byte* vectors(int64_t layer, Side side, int32_t page, int64_t kv_head) const;
 
+  // As Backend::copy_page().
+  void copy_page(LayerKind kind, int32_t from, int32_t to);
+
  private:
   CacheShape shape_;
   Compute compute_;
