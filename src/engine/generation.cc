@@ -44,18 +44,6 @@ int64_t keep_common_prefix(Sequence& sequence, std::span<const int32_t> prompt) 
 
 }  // namespace
 
-std::string_view finish_reason_name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kCancelled:
-      return "cancelled";
-  }
-  return "?";
-}
-
 GenerationResult generate(Sequence& sequence, std::span<const int32_t> prompt,
                           const GenerationOptions& options, const std::function<bool(int32_t)>& on_token) {
   check_prompt(prompt, sequence.capacity());

@@ -7,18 +7,11 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/request.h"
 #include "engine/sampler.h"
 #include "engine/sequence.h"
 
 namespace beryl::engine {
-
-enum class FinishReason : uint8_t {
-  kStop,       // an end token was chosen, or the receiver had enough
-  kLength,     // the limit of new tokens, or the sequence is full
-  kCancelled,  // should_cancel said so
-};
-
-std::string_view finish_reason_name(FinishReason reason);
 
 struct GenerationOptions {
   SamplingParams sampling = {};

@@ -15,7 +15,6 @@ constexpr float kRepetitionPenaltyMin = 0.01F;  // it divides logits; far below,
 constexpr float kPenaltyMax = 2;
 constexpr float kBiasMax = 100;
 constexpr size_t kLogitBiasCountMax = 1024;  // a client sends these; each costs time at every token
-constexpr int32_t kTopLogprobsMax = 20;
 
 // Written so that NaN is outside of every range.
 void check_range(std::string_view field, float value, float low, float high) {

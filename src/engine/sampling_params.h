@@ -7,6 +7,8 @@
 
 namespace beryl::engine {
 
+inline constexpr int32_t kTopLogprobsMax = 20;
+
 struct LogitBias {
   int32_t token = 0;
   float bias = 0;
