@@ -2,109 +2,16 @@
 // inputs. Other codes and inputs go to the multiply-add kernels of the same instruction set.
 //
 // Order of a segment's sum: pairs of inputs (2i, 2i + 1), ascending, in one chain from zero; then as
-// matrix_steps.h says. Few tokens stream the codes once, several segments at a time so that their chains
-// overlap; many tokens expand four panels, 256 inputs at a time, to bf16 in a buffer that stays in the first
-// cache, and run tiles of four panels by three tokens over it. Both add the same numbers in the same order.
+// matrix_steps.h says. Few tokens stream the codes once (stream_avx512.h); many tokens expand four panels,
+// 256 inputs at a time, to bf16 in a buffer that stays in the first cache, and run tiles of four panels by
+// three tokens over it. Both add the same numbers in the same order.
 
 #include "backend/cpu/matrix_kernels.h"
 #include "backend/cpu/pairs_avx512.h"
+#include "backend/cpu/stream_avx512.h"
 
 namespace beryl::backend {
 namespace {
-
-// ---- Few tokens: streaming ----
-
-// How far ahead of the codes being read the next are asked for.
-constexpr int64_t kPrefetchBytes = 8192;
-
-// Sums of kSegments successive full segments for kTokens rows. Their chains run side by side.
-template <typename Codes, int kTokens, int kSegments>
-inline void sum_segments(const PanelShape& shape, const Codes& codes, const Segment* segments,
-                         const uint16_t* const* x, int64_t lines, Lanes (*sums)[kSegments]) {
-  for (int t = 0; t < kTokens; ++t) {
-    for (int s = 0; s < kSegments; ++s) sums[t][s] = zeros();
-  }
-  for (int64_t line = 0; line < lines; ++line) {
-#pragma GCC unroll 8
-    for (int s = 0; s < kSegments; ++s) {
-      Pairs pairs[Codes::kPairs];
-      _mm_prefetch(reinterpret_cast<const char*>(segments[s].lines + line * 64 + kPrefetchBytes),
-                   _MM_HINT_T0);
-      expand_line(codes, shape, segments[s], line, pairs);
-      const int64_t at = segments[s].input + line * 2 * Codes::kPairs;
-#pragma GCC unroll 4
-      for (int i = 0; i < Codes::kPairs; ++i) {
-#pragma GCC unroll 4
-        for (int t = 0; t < kTokens; ++t)
-          sums[t][s] = dot_pairs(sums[t][s], pairs[i], broadcast_pair(x[t] + at + 2 * i));
-      }
-    }
-  }
-}
-
-template <typename Codes, int kTokens, int kAtOnce>
-void stream_panel(const MatrixProduct& p, const Codes& codes, const unsigned char* panel, int64_t first_token,
-                  float* y) {
-  const PanelShape& shape = *p.shape;
-  const uint16_t* x[kTokens];
-  for (int t = 0; t < kTokens; ++t) x[t] = x_of(p, first_token + t);
-  const int64_t full = shape.group_inputs < kSegmentInputs ? shape.group_inputs : kSegmentInputs;
-  const int64_t full_lines = (full + shape.line_inputs - 1) / shape.line_inputs;
-  Steps<kTokens> steps;
-  GroupNumbers numbers = {zeros(), zeros(), zeros()};
-  int64_t index = 0;  // of the segment in the row
-  // What follows a segment: numbers of its group, if it is the group's first, and of the second level.
-  const unsigned char* group_numbers[kAtOnce];
-  const unsigned char* outer_numbers[kAtOnce];
-  Segment segments[kAtOnce];
-  const auto finish = [&](int s, const Lanes* sums, int64_t stride) {
-    if (group_numbers[s] != nullptr) numbers = load_group_numbers(shape, group_numbers[s]);
-    for (int t = 0; t < kTokens; ++t) {
-      steps.add_segment(shape, numbers, t, sums[t * stride], segment_sum(p, first_token + t, index));
-    }
-    if (outer_numbers[s] != nullptr) steps.end_outer(shape, outer_numbers[s]);
-    ++index;
-  };
-  for (Walk walk(shape, panel); !walk.is_done();) {
-    int count = 0;
-    bool are_full = true;
-    for (; count < kAtOnce && !walk.is_done() && are_full; ++count, walk.next()) {
-      segments[count] = walk.segment();
-      group_numbers[count] = walk.index == 0 ? walk.numbers() : nullptr;
-      outer_numbers[count] = walk.is_last_of_group() && walk.ends_outer() ? walk.outer_numbers() : nullptr;
-      are_full = segments[count].count == full;
-    }
-    if (count == kAtOnce && are_full) {
-      Lanes sums[kTokens][kAtOnce];
-      sum_segments<Codes, kTokens, kAtOnce>(shape, codes, segments, x, full_lines, sums);
-      for (int s = 0; s < kAtOnce; ++s) finish(s, &sums[0][s], kAtOnce);
-      continue;
-    }
-    for (int s = 0; s < count; ++s) {
-      const int64_t inputs = segments[s].count > 0 ? segments[s].count : 0;
-      Lanes sums[kTokens][1];
-      sum_segments<Codes, kTokens, 1>(shape, codes, segments + s, x,
-                                      (inputs + shape.line_inputs - 1) / shape.line_inputs, sums);
-      finish(s, &sums[0][0], 1);
-    }
-  }
-  for (int t = 0; t < kTokens; ++t) store(y + t * p.y_stride, steps.total[t]);
-}
-
-template <typename Codes>
-void stream(const MatrixProduct& p, const Codes& codes) {
-  for (int64_t panel = 0; panel < p.panel_count; ++panel) {
-    const unsigned char* from = p.panels + panel * p.panel_bytes;
-    float* y = p.y + panel * 16;
-    if (p.tokens == 1) {
-      stream_panel<Codes, 1, 8>(p, codes, from, 0, y);
-    } else if (p.tokens == 2) {
-      stream_panel<Codes, 2, 4>(p, codes, from, 0, y);
-    } else {
-      stream_panel<Codes, 3, 4>(p, codes, from, 0, y);
-    }
-  }
-}
 
 // ---- Many tokens: expand, then tiles ----
 
