@@ -10,9 +10,13 @@ AnswerReader::AnswerReader(const text::Tokenizer& tokenizer, AnswerReaderOptions
       decoder_(tokenizer, text::SpecialOutput::kSkip),
       stops_(options_.stops, options_.stop_text),
       parser_(options_.start),
-      on_delta_(std::move(on_delta)) {}
+      on_delta_(std::move(on_delta)) {
+  stops_ = make_stops();
+}
 
 bool AnswerReader::push(int32_t token) {
+  if (token_count_ == options_.unsearched_tokens) stops_ = make_stops();
+  ++token_count_;
   if (!tokenizer_.is_special(token)) {
     push_text(decoder_.push(token));
     return !stops_.matched();
@@ -22,7 +26,7 @@ bool AnswerReader::push(int32_t token) {
   push_text(decoder_.flush());
   report(parser_.push_text(stops_.flush()));
   if (stops_.matched()) return false;
-  stops_ = text::StopMatcher(options_.stops, options_.stop_text);
+  stops_ = make_stops();
   report(parser_.push_marker(*marker));
   return true;
 }
@@ -32,6 +36,11 @@ text::ParsedOutput AnswerReader::finish(text::OutputEnd end) {
   report(parser_.push_text(stops_.flush()));
   report(parser_.finish(end));
   return parser_.output();
+}
+
+text::StopMatcher AnswerReader::make_stops() const {
+  const bool searches = token_count_ >= options_.unsearched_tokens;
+  return {searches ? options_.stops : std::vector<std::string>(), options_.stop_text};
 }
 
 void AnswerReader::push_text(const std::string& piece) {

@@ -17,6 +17,7 @@ namespace beryl::engine {
 
 struct AnswerReaderOptions {
   std::vector<std::string> stops = {};  // texts that end the answer
+  int64_t unsearched_tokens = 0;        // no stop string begins within so many tokens
   text::StopText stop_text = text::StopText::kHide;
   text::OutputStart start = text::OutputStart::kContent;
 };
@@ -40,11 +41,13 @@ class AnswerReader {
   text::ParsedOutput finish(text::OutputEnd end);
 
  private:
+  text::StopMatcher make_stops() const;
   void push_text(const std::string& piece);
   void report(const std::vector<text::OutputDelta>& deltas) const;
 
   const text::Tokenizer& tokenizer_;
   AnswerReaderOptions options_;
+  int64_t token_count_ = 0;
   text::StreamDecoder decoder_;
   text::StopMatcher stops_;
   text::OutputParser parser_;

@@ -85,6 +85,15 @@ TEST_F(AnswerReaderTest, AStopStringMayStandInAThought) {
   EXPECT_EQ(text_of(OutputDelta::Kind::kContent), "");
 }
 
+TEST_F(AnswerReaderTest, SearchesNoneOfTheFirstTokens) {
+  const std::string text = "is, is, is";
+  const auto tokens = static_cast<int64_t>(tokenizer.encode("is,", text::SpecialTokens::kAsText).size());
+  AnswerReader reader = make_reader({.stops = {"is"}, .unsearched_tokens = tokens});
+  push(reader, text);
+  EXPECT_EQ(reader.finish(OutputEnd::kStopped).content, "is, ");
+  EXPECT_THROW(make_reader({.stops = {""}, .unsearched_tokens = 5}), Error);
+}
+
 TEST_F(AnswerReaderTest, GivesOutAtTheEndWhatItHeldBack) {
   AnswerReader reader = make_reader({.stops = {"! How are"}});
   push(reader, "Hello! How");
