@@ -23,7 +23,8 @@ namespace beryl::formats {
 
 // Where the parts of successive blocks of a row go. What the format does not have is not written.
 struct BlockParts {
-  std::byte* codes;       // as RowParts::codes
+  std::byte* codes;       // as RowParts::codes; the low halves when there are planes
+  std::byte* planes;      // the high bits of 5- and 6-bit codes, or null for one byte a code
   float* scales;          // one a group
   float* minimums;        // one a group
   float* outer_scales;    // one a block

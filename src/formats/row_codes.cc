@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "base/checked_math.h"
 #include "formats/ggml_blocks.h"
 #include "formats/integer.h"
+#include "formats/planes.h"
 #include "formats/ranges.h"
 #include "formats/row_reader.h"
 #include "formats/word_tiles.h"
@@ -55,6 +57,29 @@ void spread_row(std::span<const std::byte> from, std::span<std::byte> to) {
   }
 }
 
+// The same, cut into planes.
+template <int kBits>
+void cut_stream(std::span<const std::byte> from, int64_t cols, std::byte* row) {
+  cut_row<kBits - 4>(cols, row, [&](int64_t first) {
+    std::array<Words, 4> block{};
+    const auto begin = static_cast<size_t>(first * kBits / 8);
+    if (begin + static_cast<size_t>(kPlaneBlock) * kBits / 8 + 8 > from.size()) {
+      std::array<std::byte, kPlaneBlock> codes{};
+      const auto count = static_cast<size_t>(std::min(kPlaneBlock, cols - first));
+      spread_row<kBits>(from.subspan(begin), std::span(codes).first(count));
+      std::memcpy(&block, &codes, sizeof(block));
+      return block;
+    }
+    const std::byte* source = from.data() + begin;
+    for (Words& words : block) {
+      const Longs codes = {load_word<uint64_t>(source), load_word<uint64_t>(source + kBits)};
+      words = std::bit_cast<Words>(spread<kBits>(codes));
+      source += 2 * kBits;
+    }
+    return block;
+  });
+}
+
 // Swaps the halves of bytes.
 void swap_nibbles(std::span<const std::byte> from, std::span<std::byte> to) {
   const std::byte* source = from.data();
@@ -84,7 +109,9 @@ void turn_output_tile(const uint32_t* words, int64_t step, std::byte* rows, int6
 
 }  // namespace
 
-void RowReader::read_codes(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
+void RowReader::read_codes(int64_t first_row, int64_t count, std::vector<std::byte>& out, CodeShape shape) {
+  const int bits = code_bits(scheme_.codes);
+  if (bits == 5 || bits == 6) return read_bit_stream(first_row, count, out, shape);
   switch (matrix_->code_order) {
     case CodeOrder::kRows:
       return read_code_rows(first_row, count, out);
@@ -101,30 +128,39 @@ void RowReader::read_code_rows(int64_t first_row, int64_t count, std::vector<std
   const FileRange& range = matrix_->codes.range;
   const int64_t stride = static_cast<int64_t>(range.bytes) / matrix_->rows;
   const int64_t row_bytes = code_row_bytes();
-  const int bits = code_bits(scheme_.codes);
-  const bool is_stream = bits == 5 || bits == 6;
   const uint64_t offset = range.offset + static_cast<uint64_t>(first_row * stride);
-  if (stride == row_bytes && !is_stream) {
+  if (stride == row_bytes) {
     range.file->read(offset, out);
   } else {
     staging_.resize(static_cast<size_t>(count * stride));
     range.file->read(offset, staging_);
     for (int64_t row = 0; row < count; ++row) {
-      const auto from =
-          std::span(staging_).subspan(static_cast<size_t>(row * stride), static_cast<size_t>(stride));
-      std::byte* to = out.data() + row * row_bytes;
-      if (!is_stream) {
-        std::memcpy(to, from.data(), static_cast<size_t>(row_bytes));
-        continue;
-      }
-      const std::span<std::byte> codes(to, static_cast<size_t>(row_bytes));
-      if (bits == 5) spread_row<5>(from, codes);
-      if (bits == 6) spread_row<6>(from, codes);
+      std::memcpy(out.data() + row * row_bytes, staging_.data() + row * stride,
+                  static_cast<size_t>(row_bytes));
     }
   }
   // Packed words hold signed bytes with 128 added.
   if (scheme_.codes == CodeKind::kI8 && matrix_->codes.dtype == DType::kI32) {
     for (std::byte& code : out) code ^= std::byte{0x80};
+  }
+}
+
+void RowReader::read_bit_stream(int64_t first_row, int64_t count, std::vector<std::byte>& out,
+                                CodeShape shape) {
+  const FileRange& range = matrix_->codes.range;
+  const auto stride = static_cast<size_t>(range.bytes) / static_cast<size_t>(matrix_->rows);
+  const auto row_bytes = static_cast<size_t>(code_row_bytes(shape));
+  staging_.resize(static_cast<size_t>(count) * stride);
+  range.file->read(range.offset + static_cast<uint64_t>(first_row) * stride, staging_);
+  const bool is_five = code_bits(scheme_.codes) == 5;
+  for (size_t row = 0; row < static_cast<size_t>(count); ++row) {
+    const auto from = std::span(staging_).subspan(row * stride, stride);
+    const auto to = std::span(out).subspan(row * row_bytes, row_bytes);
+    if (shape == CodeShape::kPlanes) {
+      is_five ? cut_stream<5>(from, matrix_->cols, to.data()) : cut_stream<6>(from, matrix_->cols, to.data());
+    } else {
+      is_five ? spread_row<5>(from, to) : spread_row<6>(from, to);
+    }
   }
 }
 
@@ -211,21 +247,25 @@ void RowReader::read_output_words(int64_t first_row, int64_t count, std::vector<
   }
 }
 
-void RowReader::read_blocks(int64_t first_row, int64_t count, RowParts& out) {
+void RowReader::read_blocks(int64_t first_row, int64_t count, RowParts& out, CodeShape shape) {
   const DTypeBlock block = dtype_block(matrix_->codes.dtype);
   const int64_t blocks = matrix_->cols / block.elements;
   const FileRange& range = matrix_->codes.range;
   staging_.resize(static_cast<size_t>(count * blocks * block.bytes));
   range.file->read(range.offset + static_cast<uint64_t>(first_row * blocks * block.bytes), staging_);
+  const int64_t row_bytes = code_row_bytes(shape);
+  const bool are_cut = row_bytes != code_row_bytes(CodeShape::kBytes);
   const int64_t row_groups = blocks * block.elements / scheme_.group;
   for (int64_t row = 0; row < count; ++row) {
     const auto at = [&](std::vector<float>& numbers, int64_t per_row) {
       return numbers.empty() ? nullptr : numbers.data() + row * per_row;
     };
+    std::byte* const codes = out.codes.data() + row * row_bytes;
     split_blocks(matrix_->format,
                  std::span(staging_).subspan(static_cast<size_t>(row * blocks * block.bytes),
                                              static_cast<size_t>(blocks * block.bytes)),
-                 {.codes = out.codes.data() + row * code_row_bytes(),
+                 {.codes = codes,
+                  .planes = are_cut ? codes + nibble_row_bytes(matrix_->cols) : nullptr,
                   .scales = at(out.scales, row_groups),
                   .minimums = at(out.minimums, row_groups),
                   .outer_scales = at(out.outer_scales, blocks),

@@ -17,6 +17,7 @@
 #include "formats/integer.h"
 #include "formats/nf4.h"
 #include "formats/plain.h"
+#include "formats/planes.h"
 #include "formats/ranges.h"
 
 namespace beryl::formats {
@@ -128,27 +129,29 @@ void RowReader::turn_to(const QuantMatrix& matrix) {
   }
 }
 
-int64_t RowReader::code_row_bytes() const {
+int64_t RowReader::code_row_bytes(CodeShape shape) const {
   const int bits = code_bits(scheme_.codes);
+  if (shape == CodeShape::kPlanes && (bits == 5 || bits == 6))
+    return plane_row_bytes(matrix_->cols, bits - 4);
   if (bits == 4) return ceil_div(matrix_->cols, 2);
   return matrix_->cols * std::max(1, bits / 8);
 }
 
-void RowReader::read(int64_t first_row, int64_t count, RowParts& out) {
+void RowReader::read(int64_t first_row, int64_t count, RowParts& out, CodeShape shape) {
   BERYL_CHECK(first_row >= 0 && count >= 0 && first_row + count <= matrix_->rows);
   out.rows = count;
   const auto groups = static_cast<size_t>(count * groups_);
   const auto outer_groups = static_cast<size_t>(count * outer_groups_);
-  out.codes.resize(static_cast<size_t>(count * code_row_bytes()));
+  out.codes.resize(static_cast<size_t>(count * code_row_bytes(shape)));
   out.scales.resize(scheme_.scale == ScaleKind::kNone ? 0 : groups);
   out.zeros.resize(scheme_.has_zeros ? groups : 0);
   out.minimums.resize(scheme_.minimum == ScaleKind::kNone ? 0 : groups);
   out.outer_scales.resize(scheme_.outer == ScaleKind::kNone ? 0 : outer_groups);
   out.outer_minimums.resize(scheme_.has_outer_minimum ? outer_groups : 0);
   if (is_block_format(matrix_->format)) {
-    read_blocks(first_row, count, out);
+    read_blocks(first_row, count, out, shape);
   } else {
-    read_codes(first_row, count, out.codes);
+    read_codes(first_row, count, out.codes, shape);
     if (matrix_->scales) {
       std::vector<float>& to = scheme_.scale == ScaleKind::kNone ? out.outer_scales : out.scales;
       read_tiles(*matrix_->scales, first_row, count, to);

@@ -13,11 +13,17 @@
 
 namespace beryl::formats {
 
+// How codes of 5 and 6 bits are taken apart; others are the same either way.
+enum class CodeShape : uint8_t {
+  kBytes,   // one a byte
+  kPlanes,  // rows cut into low halves and high bits: planes.h
+};
+
 // Parts of `rows` successive rows. What the scheme does not have is empty.
 struct RowParts {
   int64_t rows = 0;
   // [rows, code_row_bytes]: elements as in the file when they are wider than a byte; one byte a code of 5, 6
-  // or 8 bits; of 4 bits two a byte, the first in the low half.
+  // or 8 bits, if 5 and 6 bits are not cut into planes; of 4 bits two a byte, the first in the low half.
   std::vector<std::byte> codes;
   std::vector<float> scales;          // [rows, groups]
   std::vector<float> zeros;           // [rows, groups]
@@ -37,28 +43,29 @@ class RowReader {
   void turn_to(const QuantMatrix& matrix);
 
   const Scheme& scheme() const { return scheme_; }
-  int64_t groups() const { return groups_; }              // of a row
-  int64_t outer_groups() const { return outer_groups_; }  // of a row
-  int64_t code_row_bytes() const;                         // of RowParts
+  int64_t groups() const { return groups_; }                          // of a row
+  int64_t outer_groups() const { return outer_groups_; }              // of a row
+  int64_t code_row_bytes(CodeShape shape = CodeShape::kBytes) const;  // of RowParts
   // The group of each input, [cols]; empty when it is k / group.
   std::span<const int32_t> group_index() const { return group_index_; }
   std::vector<int32_t> take_group_index() { return std::move(group_index_); }
 
   // Errors: kIo; kInvalidInput for a scale that is not finite, or negative where that is a fault, and for a
   // zero point outside its range; with the row.
-  void read(int64_t first_row, int64_t count, RowParts& out);
+  void read(int64_t first_row, int64_t count, RowParts& out, CodeShape shape = CodeShape::kBytes);
 
   // Whether an outer scale divides the scales instead of multiplying them. RowParts::outer_scales then hold
   // the divisors.
   bool outer_divides() const { return matrix_->global_scale_divides; }
 
  private:
-  void read_codes(int64_t first_row, int64_t count, std::vector<std::byte>& out);
+  void read_codes(int64_t first_row, int64_t count, std::vector<std::byte>& out, CodeShape shape);
+  void read_bit_stream(int64_t first_row, int64_t count, std::vector<std::byte>& out, CodeShape shape);
   void read_code_rows(int64_t first_row, int64_t count, std::vector<std::byte>& out);
   void read_high_first(int64_t first_row, int64_t count, std::vector<std::byte>& out);
   void read_input_words(int64_t first_row, int64_t count, std::vector<std::byte>& out);
   void read_output_words(int64_t first_row, int64_t count, std::vector<std::byte>& out);
-  void read_blocks(int64_t first_row, int64_t count, RowParts& out);
+  void read_blocks(int64_t first_row, int64_t count, RowParts& out, CodeShape shape);
   void read_tiles(const TileValues& tiles, int64_t first_row, int64_t count, std::vector<float>& out);
   void read_flat_tiles(const TileValues& tiles, int64_t first_row, int64_t count, std::vector<float>& out);
   // Nested codes `first` and on, as numbers, to the scales that they stand for.

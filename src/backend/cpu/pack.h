@@ -16,6 +16,7 @@ struct PanelRows {
   int64_t first = 0;
   int64_t count = 0;
   bool outer_divides = false;
+  formats::CodeShape shape = formats::CodeShape::kBytes;
 };
 
 // Packs one panel, all of it. Returns false when a code is not a finite number.

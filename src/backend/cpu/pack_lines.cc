@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <memory>
+#include <vector>
 
+#include "formats/planes.h"
 #include "formats/word_tiles.h"
 
 namespace beryl::backend {
@@ -166,63 +167,43 @@ uint32_t pack_lines(const PackedLayout& layout, bool is_plane, const CodeRows& f
   return (found[0] | found[1] | found[2] | found[3] | rest) & bad.sign;
 }
 
-constexpr int64_t kSplit = 64;
-
-// 64 codes of 5 or 6 bits, one a byte, to their low halves and their high bits.
-template <int kPlaneBits>
-void split_codes(const std::byte* codes, std::byte* nibbles, std::byte* plane) {
-  std::array<Words, 4> words;
-  for (size_t i = 0; i < words.size(); ++i) words[i] = load_words(codes + i * sizeof(Words));
-  store_words(nibbles, formats::join_bytes(words[0], words[1], 4));
-  store_words(nibbles + sizeof(Words), formats::join_bytes(words[2], words[3], 4));
-  // Bits 4 and up of all bytes, in bytes that hold more and more of them.
-  Words first = formats::join_bytes(words[0] >> 4, words[1] >> 4, kPlaneBits);
-  Words second = formats::join_bytes(words[2] >> 4, words[3] >> 4, kPlaneBits);
-  first = formats::join_bytes(first, second, 2 * kPlaneBits);
-  if constexpr (kPlaneBits == 1) first = formats::join_bytes(first, first, 4);
-  std::memcpy(plane, &first, kSplit / 8 * kPlaneBits);
-}
-
-// 5- and 6-bit codes, one a byte: low halves to code lines, high bits to plane lines.
+// Rows that are cut already: low halves to code lines, high bits to plane lines.
 template <int kPlaneBits>
 void pack_planes(const PackedLayout& layout, const CodeRows& from, std::byte* panel) {
-  const int64_t blocks = (layout.cols + kSplit - 1) / kSplit;
-  constexpr int64_t kNibbleBytes = kSplit / 2;
-  constexpr int64_t kPlaneBytes = kSplit / 8 * kPlaneBits;
-  const int64_t row_bytes = blocks * (kNibbleBytes + kPlaneBytes);
-  const auto split =
-      std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(from.row_count * row_bytes));
+  CodeRows planes = from;
+  planes.rows += formats::nibble_row_bytes(layout.cols);
+  pack_lines<4>(layout, false, from, panel);
+  pack_lines<kPlaneBits>(layout, true, planes, panel);
+}
+
+// Rows of one byte a code.
+template <int kPlaneBits>
+void cut_and_pack(const PackedLayout& layout, const CodeRows& from, std::byte* panel) {
+  const int64_t row_bytes = formats::plane_row_bytes(layout.cols, kPlaneBits);
+  std::vector<std::byte> cut(static_cast<size_t>(from.row_count * row_bytes));
   for (int64_t row = 0; row < from.row_count; ++row) {
     const std::byte* codes = from.rows + row * from.row_bytes;
-    std::byte* nibbles = split.get() + row * row_bytes;
-    std::byte* plane = nibbles + blocks * kNibbleBytes;
-    for (int64_t block = 0; block < layout.cols / kSplit; ++block) {
-      split_codes<kPlaneBits>(codes + block * kSplit, nibbles + block * kNibbleBytes,
-                              plane + block * kPlaneBytes);
-    }
-    const int64_t rest = layout.cols % kSplit;
-    if (rest == 0) continue;
-    std::array<std::byte, kSplit> last{};
-    std::memcpy(last.data(), codes + (blocks - 1) * kSplit, static_cast<size_t>(rest));
-    split_codes<kPlaneBits>(last.data(), nibbles + (blocks - 1) * kNibbleBytes,
-                            plane + (blocks - 1) * kPlaneBytes);
+    formats::cut_row<kPlaneBits>(layout.cols, cut.data() + row * row_bytes, [&](int64_t first) {
+      std::array<Words, 4> block{};
+      std::memcpy(&block, codes + first,
+                  static_cast<size_t>(std::min(formats::kPlaneBlock, layout.cols - first)));
+      return block;
+    });
   }
-  const std::byte* planes = split.get() + blocks * kNibbleBytes;
-  pack_lines<4>(layout, false, {split.get(), row_bytes, from.row_count}, panel);
-  pack_lines<kPlaneBits>(layout, true, {planes, row_bytes, from.row_count}, panel);
+  pack_planes<kPlaneBits>(layout, {cut.data(), row_bytes, from.row_count}, panel);
 }
 
 }  // namespace
 
-bool pack_codes(const PackedLayout& layout, const CodeRows& rows, std::byte* panel) {
+bool pack_codes(const PackedLayout& layout, const CodeRows& rows, bool are_cut, std::byte* panel) {
   switch (layout.code_bits) {
     case 4:
       return pack_lines<4>(layout, false, rows, panel) == 0;
     case 5:
-      pack_planes<1>(layout, rows, panel);
+      are_cut ? pack_planes<1>(layout, rows, panel) : cut_and_pack<1>(layout, rows, panel);
       return true;
     case 6:
-      pack_planes<2>(layout, rows, panel);
+      are_cut ? pack_planes<2>(layout, rows, panel) : cut_and_pack<2>(layout, rows, panel);
       return true;
     case 8:
       if (layout.scheme.codes == CodeKind::kE4m3) return pack_lines<8, true>(layout, false, rows, panel) == 0;

@@ -15,7 +15,8 @@ struct CodeRows {
   int64_t row_count;
 };
 
-// Writes all code and plane lines of a panel. Returns false when a code is not a finite number.
-bool pack_codes(const PackedLayout& layout, const CodeRows& rows, std::byte* panel);
+// Writes all code and plane lines of a panel. `are_cut`: as CodeShape::kPlanes. Returns false when a code is
+// not a finite number.
+bool pack_codes(const PackedLayout& layout, const CodeRows& rows, bool are_cut, std::byte* panel);
 
 }  // namespace beryl::backend

@@ -103,17 +103,23 @@ struct Staging {
 struct TakenApart {
   int64_t code_row_bytes;
   bool outer_divides;
+  formats::CodeShape shape;
 };
 
 TakenApart take_apart(const Chunk& chunk, Staging& staging) {
   const int64_t rows = chunk.row_end() - chunk.row_begin();
   if (chunk.matrix->is_made_up()) {
     make_up_rows(*chunk.layout, rows, chunk.file_offset(), staging.parts);
-    return {.code_row_bytes = made_up_row_bytes(*chunk.layout), .outer_divides = false};
+    return {.code_row_bytes = made_up_row_bytes(*chunk.layout),
+            .outer_divides = false,
+            .shape = formats::CodeShape::kBytes};
   }
   formats::RowReader& reader = staging.reader_of(*chunk.matrix);
-  reader.read(chunk.row_begin(), rows, staging.parts);
-  return {.code_row_bytes = reader.code_row_bytes(), .outer_divides = reader.outer_divides()};
+  constexpr auto kShape = formats::CodeShape::kPlanes;
+  reader.read(chunk.row_begin(), rows, staging.parts, kShape);
+  return {.code_row_bytes = reader.code_row_bytes(kShape),
+          .outer_divides = reader.outer_divides(),
+          .shape = kShape};
 }
 
 void pack_chunk(const Chunk& chunk, Staging& staging) {
@@ -129,7 +135,8 @@ void pack_chunk(const Chunk& chunk, Staging& staging) {
                          .code_row_bytes = taken.code_row_bytes,
                          .first = begin - first_row,
                          .count = rows,
-                         .outer_divides = taken.outer_divides};
+                         .outer_divides = taken.outer_divides,
+                         .shape = taken.shape};
     if (pack_panel(*chunk.layout, from, chunk.first_panel + panel * chunk.panel_stride)) continue;
     throw Error(ErrorCode::kInvalidInput,
                 fmt::format("weight holds an infinity or NaN in rows {} to {}", begin, begin + rows - 1),
