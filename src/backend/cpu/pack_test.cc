@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
+#include <random>
+#include <tuple>
 #include <vector>
 
 #include "backend/cpu/pack_order.h"
@@ -226,6 +230,58 @@ TEST(ReorderTest, GroupsBecomeRuns) {
     EXPECT_EQ(parts.codes, made.parts.codes) << name;
   }
   EXPECT_TRUE(order_by_group({}).empty());
+}
+
+// Rows and inputs beyond those that are turned over at a time.
+TEST(ReorderTest, AnyOrderOfManyInputs) {
+  for (const char* name : {"int4_g32", "int8_g64_zeros"}) {
+    for (const int64_t cols : {7, 64, 150}) {
+      std::vector<int32_t> order(static_cast<size_t>(cols));
+      std::iota(order.begin(), order.end(), 0);
+      std::shuffle(order.begin(), order.end(), std::mt19937(9));
+      PackedForTests made(scheme_named(name), 19, cols, 5);
+      formats::RowParts parts = made.parts;
+      std::vector<uint32_t> scratch;
+      reorder_inputs(made.layout, made.row_bytes, order, parts, scratch);
+      std::vector<uint32_t> expected;
+      for (int64_t row = 0; row < 19; ++row) {
+        for (const int32_t k : order) expected.push_back(made.code(row, k));
+      }
+      made.set_codes(expected);
+      EXPECT_EQ(parts.codes, made.parts.codes) << name << ' ' << cols;
+    }
+  }
+}
+
+// Every number that a scale can be keeps its bits.
+TEST(PackNumbersTest, ScalesKeepTheirBits) {
+  const formats::Scheme f16{.codes = CodeKind::kI4, .group = 8, .scale = ScaleKind::kF16};
+  const formats::Scheme e4m3{.codes = CodeKind::kI4, .group = 8, .scale = ScaleKind::kE4m3};
+  for (const auto& [scheme, count, bytes] : {std::tuple(f16, 0x10000, 2), {e4m3, 0x100, 1}}) {
+    const PackedLayout layout(scheme, kPanelRows, count / kPanelRows * 8);
+    formats::RowParts parts;
+    parts.rows = kPanelRows;
+    parts.codes.resize(static_cast<size_t>(kPanelRows * layout.cols / 2));
+    for (int code = 0; code < count; ++code) {
+      const float value =
+          bytes == 2 ? f16_to_float(static_cast<uint16_t>(code)) : kE4m3Values[static_cast<size_t>(code)];
+      parts.scales.push_back(std::isfinite(value) ? value : 0.0F);
+    }
+    std::vector<std::byte> panel(layout.bytes());
+    ASSERT_TRUE(pack_panel(
+        layout, {.parts = &parts, .code_row_bytes = layout.cols / 2, .first = 0, .count = kPanelRows},
+        panel.data()));
+    for (int64_t code = 0; code < count; ++code) {
+      if (parts.scales[static_cast<size_t>(code)] == 0 && (code & (count / 2 - 1)) != 0)
+        continue;  // not finite
+      uint32_t stored = 0;
+      std::memcpy(&stored,
+                  panel.data() + layout.group_offset(code % layout.groups) + kLineBytes +
+                      code / layout.groups * bytes,
+                  static_cast<size_t>(bytes));
+      ASSERT_EQ(stored, static_cast<uint32_t>(code));
+    }
+  }
 }
 
 }  // namespace

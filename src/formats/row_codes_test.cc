@@ -1,0 +1,170 @@
+// Codes of matrices that are large enough for whole tiles and vectors, with rests, in the orders that are
+// taken apart by them; written code by code from the definitions.
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "base/file_for_tests.h"
+#include "base/number_types.h"
+#include "formats/integer.h"
+#include "formats/plain.h"
+#include "formats/planes.h"
+#include "formats/row_reader.h"
+
+namespace beryl::formats {
+namespace {
+
+// A file that holds codes and then enough bf16 ones for any scales.
+struct Stored {
+  Stored(QuantMatrix described, DType dtype, const std::vector<uint32_t>& words) : matrix(described) {
+    std::vector<std::byte> bytes(words.size() * 4);
+    std::memcpy(bytes.data(), words.data(), bytes.size());
+    const uint64_t code_bytes = bytes.size();
+    const auto numbers = static_cast<size_t>(matrix.rows * ((matrix.cols + 31) / 32));
+    for (size_t i = 0; i < numbers; ++i) bytes.insert(bytes.end(), {std::byte{0x80}, std::byte{0x3f}});
+    file = std::make_unique<File>(make_file_for_tests(bytes));
+    matrix.codes = {.dtype = dtype, .range = {file.get(), 0, code_bytes}};
+    matrix.scales = TileValues{
+        .values = {.dtype = DType::kBf16, .range = {file.get(), code_bytes, numbers * 2}}, .tile_cols = 32};
+    if (matrix.format != Format::kInt4) matrix.minimums = matrix.scales;
+  }
+
+  QuantMatrix matrix;
+  std::unique_ptr<File> file;
+};
+
+std::vector<uint32_t> random_codes(int64_t count, int bits) {
+  std::mt19937 random(static_cast<uint32_t>(count));
+  std::vector<uint32_t> codes(static_cast<size_t>(count));
+  for (uint32_t& code : codes) code = static_cast<uint32_t>(random()) & ((1U << bits) - 1);
+  return codes;
+}
+
+// Reads rows from `first` on and compares their 4-bit codes.
+void expect_nibbles(const QuantMatrix& matrix, const std::vector<uint32_t>& codes, int64_t first) {
+  RowReader reader(matrix);
+  RowParts parts;
+  reader.read(first, matrix.rows - first, parts);
+  for (int64_t row = first; row < matrix.rows; ++row) {
+    for (int64_t k = 0; k < matrix.cols; ++k) {
+      const std::byte pair =
+          parts.codes[static_cast<size_t>((row - first) * reader.code_row_bytes() + k / 2)];
+      ASSERT_EQ(static_cast<uint32_t>(pair >> (k % 2 * 4) & std::byte{15}),
+                codes[static_cast<size_t>(row * matrix.cols + k)])
+          << matrix.rows << " x " << matrix.cols << " row " << row << " input " << k;
+    }
+  }
+}
+
+TEST(RowCodesTest, WordsOfInputsAndOfOutputs) {
+  for (const int64_t rows : {8, 32, 72}) {
+    for (const int64_t cols : {8, 32, 96, 104}) {
+      const std::vector<uint32_t> codes = random_codes(rows * cols, 4);
+      std::vector<uint32_t> by_inputs(static_cast<size_t>(rows * cols / 8));
+      std::vector<uint32_t> by_outputs(by_inputs.size());
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t k = 0; k < cols; ++k) {
+          const uint32_t code = codes[static_cast<size_t>(row * cols + k)];
+          by_inputs[static_cast<size_t>(k / 8 * rows + row)] |= code << (k % 8 * 4);
+          by_outputs[static_cast<size_t>(k * (rows / 8) + row / 8)] |= code << (kAwqNibble[row % 8] * 4);
+        }
+      }
+      QuantMatrix matrix = {.rows = rows, .cols = cols, .format = Format::kInt4};
+      matrix.code_order = CodeOrder::kInputWords;
+      const Stored inputs(matrix, DType::kI32, by_inputs);
+      matrix.code_order = CodeOrder::kOutputWords;
+      const Stored outputs(matrix, DType::kI32, by_outputs);
+      for (const int64_t first : {0, 3, 8}) {
+        if (first >= rows) continue;
+        expect_nibbles(inputs.matrix, codes, first);
+        expect_nibbles(outputs.matrix, codes, first);
+      }
+    }
+  }
+}
+
+// The code that planes.h puts at input `k` of a row.
+uint32_t cut_code(const std::byte* row, int64_t cols, int64_t k, int plane_bits) {
+  const uint32_t low = static_cast<uint32_t>(row[k / 2] >> (k % 2 * 4) & std::byte{15});
+  const std::byte* plane = row + nibble_row_bytes(cols);
+  uint32_t high = 0;
+  for (int bit = 0; bit < plane_bits; ++bit) {
+    const int64_t at = k * plane_bits + bit;
+    high |= static_cast<uint32_t>(plane[at / 8] >> (at % 8) & std::byte{1}) << bit;
+  }
+  return low | high << 4;
+}
+
+TEST(RowCodesTest, StreamsOfFiveAndSixBitsAsBytesAndCut) {
+  for (const int bits : {5, 6}) {
+    for (const int64_t cols : {32, 64, 96, 224}) {
+      constexpr int64_t kRows = 3;
+      const std::vector<uint32_t> codes = random_codes(kRows * cols, bits);
+      std::vector<uint32_t> words(static_cast<size_t>(kRows * cols * bits / 32));
+      for (int64_t at = 0; at < kRows * cols * bits; ++at) {
+        const uint32_t bit = codes[static_cast<size_t>(at / bits)] >> (at % bits) & 1U;
+        words[static_cast<size_t>(at / 32)] |= bit << (at % 32);
+      }
+      const Stored stored(
+          {.rows = kRows, .cols = cols, .format = bits == 5 ? Format::kAffine5 : Format::kAffine6},
+          DType::kU32, words);
+      RowReader reader(stored.matrix);
+      RowParts bytes;
+      RowParts cut;
+      reader.read(0, kRows, bytes);
+      reader.read(0, kRows, cut, CodeShape::kPlanes);
+      for (int64_t at = 0; at < kRows * cols; ++at) {
+        const uint32_t expected = codes[static_cast<size_t>(at)];
+        const std::byte* row = cut.codes.data() + at / cols * reader.code_row_bytes(CodeShape::kPlanes);
+        ASSERT_EQ(static_cast<uint32_t>(bytes.codes[static_cast<size_t>(at)]), expected) << bits << ' ' << at;
+        ASSERT_EQ(cut_code(row, cols, at % cols, bits - 4), expected) << bits << ' ' << cols << ' ' << at;
+      }
+    }
+  }
+}
+
+// Blocks give the same codes either way; what they are as bytes is tested beside the decoder.
+TEST(RowCodesTest, BlocksAreCutIntoTheCodesThatTheyHold) {
+  for (const auto& [format, dtype] : {std::pair(Format::kQ5_0, DType::kQ5_0),
+                                      {Format::kQ5_1, DType::kQ5_1},
+                                      {Format::kQ5K, DType::kQ5K},
+                                      {Format::kQ6K, DType::kQ6K}}) {
+    constexpr int64_t kCols = 512;
+    const DTypeBlock block = dtype_block(dtype);
+    std::vector<std::byte> bytes(static_cast<size_t>(2 * kCols / block.elements * block.bytes));
+    std::mt19937 random(5);
+    // Below 0x70, so that no scale is infinite wherever it is.
+    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random() % 0x70);
+    const File file = make_file_for_tests(bytes);
+    const QuantMatrix matrix = {.rows = 2,
+                                .cols = kCols,
+                                .format = format,
+                                .codes = {.dtype = dtype, .range = {&file, 0, bytes.size()}}};
+    RowReader reader(matrix);
+    RowParts plain;
+    RowParts cut;
+    reader.read(0, 2, plain);
+    reader.read(0, 2, cut, CodeShape::kPlanes);
+    EXPECT_EQ(cut.scales, plain.scales);
+    for (int64_t at = 0; at < 2 * kCols; ++at) {
+      const std::byte* row = cut.codes.data() + at / kCols * reader.code_row_bytes(CodeShape::kPlanes);
+      ASSERT_EQ(cut_code(row, kCols, at % kCols, format == Format::kQ6K ? 2 : 1),
+                static_cast<uint32_t>(plain.codes[static_cast<size_t>(at)]))
+          << format_name(format) << ' ' << at;
+    }
+  }
+}
+
+TEST(RowCodesTest, WidenedHalvesAreThoseOfTheDefinition) {
+  for (uint32_t bits = 0; bits <= 0xffff; ++bits) {
+    const auto half = static_cast<uint16_t>(bits);
+    ASSERT_EQ(std::bit_cast<uint32_t>(widen_f16(half)), std::bit_cast<uint32_t>(f16_to_float(half))) << bits;
+  }
+}
+
+}  // namespace
+}  // namespace beryl::formats
