@@ -4,6 +4,7 @@ Only names, dtypes and shapes are decided here. `fill` names the kind of values:
 """
 
 import dataclasses
+import json
 
 from . import shapes
 
@@ -36,6 +37,37 @@ def plain_linear(name, rows, columns):
 def fp8_channel(name, rows, columns):
     return [Stored(name + ".weight", "F8_E4M3", (rows, columns), "e4m3_codes", columns),
             Stored(name + ".weight_scale", "BF16", (rows, 1), "e4m3_row_scale", columns)]
+
+
+def fp8_tensor(name, rows, columns):
+    return [Stored(name + ".weight", "F8_E4M3", (rows, columns), "none"),
+            Stored(name + ".weight_scale", "BF16", (1,), "none"),
+            Stored(name + ".input_scale", "BF16", (1,), "none")]
+
+
+def fp8_block(name, rows, columns):
+    return [Stored(name + ".weight", "F8_E4M3", (rows, columns), "none"),
+            Stored(name + ".weight_scale", "BF16", (_groups(rows, 128), _groups(columns, 128)), "none")]
+
+
+def fp8_fine(name, rows, columns):
+    return [Stored(name + ".weight", "F8_E4M3", (rows, columns), "none"),
+            Stored(name + ".weight_scale_inv", "F32", (_groups(rows, 128), _groups(columns, 128)), "none")]
+
+
+def fp8_fine_fused(name, count, rows, columns):
+    return [Stored(name, "F8_E4M3", (count, rows, columns), "none"),
+            Stored(name + "_scale_inv", "F32", (count, _groups(rows, 128), _groups(columns, 128)), "none")]
+
+
+def ct_int8(name, rows, columns):
+    return [Stored(name + ".weight", "I8", (rows, columns), "none"),
+            Stored(name + ".weight_scale", "BF16", (rows, 1), "none")]
+
+
+def ct_mxfp4(name, rows, columns):
+    return [Stored(name + ".weight_packed", "U8", (rows, columns // 2), "none"),
+            Stored(name + ".weight_scale", "U8", (rows, columns // 32), "none")]
 
 
 def ct_nvfp4a16(name, rows, columns):
@@ -86,6 +118,29 @@ def gptq(name, rows, columns):
     return auto_round(name, rows, columns) + [Stored(name + ".g_idx", "I32", (columns,), "none")]
 
 
+def awq(name, rows, columns):
+    return [Stored(name + ".qweight", "I32", (columns, rows // 8), "none"),
+            Stored(name + ".qzeros", "I32", (_groups(columns, 128), rows // 8), "none"),
+            Stored(name + ".scales", "F16", (_groups(columns, 128), rows), "none")]
+
+
+def bnb_nf4(name, rows, columns):
+    blocks = rows * columns // 64
+    return [Stored(name + ".weight", "U8", (rows * columns // 2, 1), "none"),
+            Stored(name + ".weight.absmax", "U8", (blocks,), "none"),
+            Stored(name + ".weight.nested_absmax", "F32", (_groups(blocks, 256),), "none"),
+            Stored(name + ".weight.nested_quant_map", "F32", (256,), "none"),
+            Stored(name + ".weight.quant_map", "F32", (16,), "none"),
+            Stored(name + ".weight.quant_state.bitsandbytes__nf4", "U8", (len(nf4_state(rows, columns)),), "none")]
+
+
+def nf4_state(rows, columns):
+    """What bitsandbytes writes beside a weight, as bytes."""
+    state = {"quant_type": "nf4", "blocksize": 64, "dtype": "bfloat16", "shape": [rows, columns],
+             "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.0625}
+    return json.dumps(state).encode()
+
+
 def _mlx(name, shape, bits=4):
     *outer, columns = shape
     return [Stored(name + ".weight", "U32", (*outer, columns * bits // 32), "none"),
@@ -93,31 +148,26 @@ def _mlx(name, shape, bits=4):
             Stored(name + ".biases", "BF16", (*outer, columns // 64), "none")]
 
 
-def mlx_4bit(name, rows, columns):
-    return _mlx(name, (rows, columns))
+def _mlx_bits(bits):
+    return lambda name, rows, columns: _mlx(name, (rows, columns), bits)
 
 
-def mlx_8bit(name, rows, columns):
-    return _mlx(name, (rows, columns), bits=8)
+def _mlx_stacked(bits):
+    def spell(name, count, rows, columns):
+        at, _, projection = name.rpartition(".")
+        parts = _PARTS[projection]
+        return [stored for part in parts
+                for stored in _mlx(f"{at}.switch_glu.{part}", (count, rows // len(parts), columns), bits)]
+
+    return spell
 
 
-def mlx_4bit_stacked(name, count, rows, columns):
-    at, _, projection = name.rpartition(".")
-    parts = _PARTS[projection]
-    return [stored for part in parts
-            for stored in _mlx(f"{at}.switch_glu.{part}", (count, rows // len(parts), columns))]
+def _gguf(dtype):
+    return lambda name, rows, columns: [Stored(name + ".weight", dtype, (rows, columns), "none")]
 
 
-def gguf_q4_0(name, rows, columns):
-    return [Stored(name + ".weight", "Q4_0", (rows, columns), "none")]
-
-
-def gguf_q6_k(name, rows, columns):
-    return [Stored(name + ".weight", "Q6_K", (rows, columns), "none")]
-
-
-def gguf_q4_0_fused(name, count, rows, columns):
-    return [Stored(name, "Q4_0", (count, rows, columns), "none")]
+def _gguf_fused(dtype):
+    return lambda name, count, rows, columns: [Stored(name, dtype, (count, rows, columns), "none")]
 
 
 def _ct_kv_scales(attention):
@@ -183,14 +233,43 @@ _AUTO_ROUND_CONFIG = {"quant_method": "auto-round", "bits": 4, "group_size": 128
                       "autoround_version": "0.16.1"}
 _GPTQ_CONFIG = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True,
                 "checkpoint_format": "gptq", "lm_head": False, "pack_dtype": "int32"}
-# Routers have 8 bits.
-_MLX_CONFIG = {"group_size": 64, "bits": 4, "mode": "affine",
-               **{f"language_model.model.layers.{layer}.router.proj": {"group_size": 64, "bits": 8}
-                  for layer in range(30)}}
+_ACT_ORDER_CONFIG = {**_GPTQ_CONFIG, "desc_act": True}
+_AWQ_CONFIG = {"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemm", "zero_point": True,
+               "modules_to_not_convert": ["lm_head", "router", "vision_tower", "embed_vision"]}
+_NF4_CONFIG = {"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": False,
+               "bnb_4bit_compute_dtype": "bfloat16", "bnb_4bit_quant_storage": "uint8", "bnb_4bit_quant_type": "nf4",
+               "bnb_4bit_use_double_quant": True,
+               "llm_int8_skip_modules": ["lm_head", "model.vision_tower", "model.embed_vision", "router"]}
+_FINE_FP8_CONFIG = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [128, 128],
+                    "modules_to_not_convert": ["lm_head", "model.vision_tower", "model.embed_vision", "router.proj"]}
+_FP8_STATIC_GROUP = _ct_group(8, "tensor", dict(num_bits=8, type="float", symmetric=True, strategy="tensor",
+                                                dynamic=False))
+_FP8_BLOCK_GROUP = _ct_group(8, "block", dict(num_bits=8, type="float", symmetric=True, strategy="group",
+                                              group_size=128, dynamic=True), block_structure=[128, 128])
+_MXFP4_GROUP = _ct_group(4, "group", group_size=32, scale_dtype="torch.uint8")
+_INT8_GROUP = {"targets": ["Linear"], "input_activations": None, "output_activations": None,
+               "weights": dict(num_bits=8, type="int", symmetric=True, strategy="channel", dynamic=False)}
+
+
+def _mlx_config(bits):
+    """Routers have 8 bits."""
+    return {"group_size": 64, "bits": bits, "mode": "affine",
+            **{f"language_model.model.layers.{layer}.router.proj": {"group_size": 64, "bits": 8}
+               for layer in range(30)}}
 
 
 def _every(spell):
     return {role: spell for role in ("attention", "mlp", "ple", "experts")}
+
+
+def _mlx_dialect(bits):
+    return Dialect({**_every(_mlx_bits(bits)), "embedding": _mlx_bits(bits), "router": _mlx_bits(8)}, _mlx_config(bits),
+                   "quantization", fused_experts=_mlx_stacked(bits), prefix="language_model.model.", has_towers=False)
+
+
+def _gguf_dialect(dtype, embedding):
+    return Dialect({**_every(_gguf(dtype)), "embedding": _gguf(embedding)}, fused_experts=_gguf_fused(dtype),
+                   has_towers=False, is_gguf=True)
 
 
 DIALECTS = {
@@ -208,10 +287,24 @@ DIALECTS = {
     "fused-fp8": Dialect({}, fused_experts=fp8_fused),
     "auto-round": Dialect({**_every(auto_round), "router": auto_round}, _AUTO_ROUND_CONFIG),
     "gptq": Dialect(_every(gptq), _GPTQ_CONFIG),
-    "mlx-4bit": Dialect({**_every(mlx_4bit), "embedding": mlx_4bit, "router": mlx_8bit}, _MLX_CONFIG, "quantization",
-                        fused_experts=mlx_4bit_stacked, prefix="language_model.model.", has_towers=False),
-    "gguf-q4_0": Dialect({**_every(gguf_q4_0), "embedding": gguf_q6_k}, fused_experts=gguf_q4_0_fused,
-                         has_towers=False, is_gguf=True),
+    "gptq-act-order": Dialect(_every(gptq), _ACT_ORDER_CONFIG),
+    "awq": Dialect(_every(awq), _AWQ_CONFIG),
+    "bnb-nf4": Dialect({"attention": bnb_nf4, "mlp": bnb_nf4, "ple": bnb_nf4}, _NF4_CONFIG),
+    "ct-fp8-static": Dialect(_every(fp8_tensor), _ct_config("float-quantized", {"group_0": _FP8_STATIC_GROUP})),
+    "ct-fp8-block": Dialect(_every(fp8_block), _ct_config("float-quantized", {"group_0": _FP8_BLOCK_GROUP})),
+    "hf-fp8": Dialect(_every(fp8_fine), _FINE_FP8_CONFIG, fused_experts=fp8_fine_fused),
+    "ct-mxfp4": Dialect(_every(ct_mxfp4), _ct_config("mxfp4-pack-quantized", {"group_0": _MXFP4_GROUP})),
+    "ct-int8": Dialect(_every(ct_int8), _ct_config("int-quantized", {"group_0": _INT8_GROUP})),
+    "mlx-4bit": _mlx_dialect(4),
+    "mlx-5bit": _mlx_dialect(5),
+    "mlx-6bit": _mlx_dialect(6),
+    "mlx-8bit": _mlx_dialect(8),
+    "gguf-q4_0": _gguf_dialect("Q4_0", "Q6_K"),
+    "gguf-q5_0": _gguf_dialect("Q5_0", "Q5_0"),
+    "gguf-q8_0": _gguf_dialect("Q8_0", "Q8_0"),
+    "gguf-q4_k": _gguf_dialect("Q4_K", "Q6_K"),
+    "gguf-q5_k": _gguf_dialect("Q5_K", "Q6_K"),
+    "gguf-q6_k": _gguf_dialect("Q6_K", "Q6_K"),
 }
 
 

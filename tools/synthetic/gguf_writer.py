@@ -5,9 +5,10 @@ import struct
 
 from . import shapes
 
-_ALIGNMENT = 32
+ALIGNMENT = 32
 # Name -> (ggml's number, elements of a block, bytes of a block).
-_TYPES = {"F32": (0, 1, 4), "Q4_0": (2, 32, 18), "Q6_K": (14, 256, 210)}
+TYPES = {"F32": (0, 1, 4), "Q4_0": (2, 32, 18), "Q5_0": (6, 32, 22), "Q8_0": (8, 32, 34), "Q4_K": (12, 256, 144),
+         "Q5_K": (13, 256, 176), "Q6_K": (14, 256, 210)}
 _UINT32, _INT32, _FLOAT32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
 _FORMATS = {_UINT32: "<I", _INT32: "<i", _FLOAT32: "<f", _BOOL: "<?"}
 _MERGES = 514_906  # of Google's tokenizer
@@ -111,17 +112,17 @@ def write_skeleton(path, text, tensors):
     stored += [(_gguf_name(each.name), "F32" if each.dtype == "BF16" else each.dtype, each.shape) for each in tensors]
     infos, offset = b"", 0
     for name, dtype, shape in stored:
-        number, block, block_bytes = _TYPES[dtype]
+        number, block, block_bytes = TYPES[dtype]
         infos += _string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *reversed(shape), number, offset)
         size = math.prod(shape) // block * block_bytes
-        offset += size + -size % _ALIGNMENT
+        offset += size + -size % ALIGNMENT
     metadata = _metadata(text)
     with open(path, "wb") as file:
         file.write(b"GGUF" + struct.pack("<IQQ", 3, len(stored), len(metadata)))
         for entry in metadata:
             file.write(_entry(*entry))
         file.write(infos)
-        data = file.tell() + -file.tell() % _ALIGNMENT
+        data = file.tell() + -file.tell() % ALIGNMENT
         file.seek(data)
         file.write(factors)
         file.truncate(data + offset)

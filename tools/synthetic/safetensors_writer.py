@@ -4,7 +4,7 @@ import json
 import math
 import pathlib
 
-_DTYPE_BYTES = {"I64": 8, "F32": 4, "I32": 4, "U32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "U8": 1}
+_DTYPE_BYTES = {"I64": 8, "F32": 4, "I32": 4, "U32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "U8": 1, "I8": 1}
 
 
 def byte_size(stored):
