@@ -19,6 +19,8 @@ struct PairsBf16 {
   void expand(const unsigned char* line, Pairs* out) const { out[0] = load_words(line); }
 };
 
+// Tables are made for each product, some of which are small, so making them is quick too.
+
 // bf16 of all byte codes, as tables of high and low bytes for each half of the codes.
 struct ByteTables {
   __m512i high[4];
@@ -28,11 +30,12 @@ struct ByteTables {
 inline ByteTables byte_tables(const float* values) {
   alignas(64) unsigned char high[256];
   alignas(64) unsigned char low[256];
-  for (int code = 0; code < 256; ++code) {
-    uint32_t bits;
-    __builtin_memcpy(&bits, values + code, sizeof(bits));
-    high[code] = static_cast<unsigned char>(bits >> 24);
-    low[code] = static_cast<unsigned char>(bits >> 16);
+  for (int code = 0; code < 256; code += 16) {
+    const __m512i bits = _mm512_loadu_si512(values + code);
+    _mm_store_si128(reinterpret_cast<__m128i*>(high + code),
+                    _mm512_cvtepi32_epi8(_mm512_srli_epi32(bits, 24)));
+    _mm_store_si128(reinterpret_cast<__m128i*>(low + code),
+                    _mm512_cvtepi32_epi8(_mm512_srli_epi32(bits, 16)));
   }
   ByteTables tables;
   for (int i = 0; i < 4; ++i) {
@@ -89,10 +92,10 @@ struct HalfTable {
 };
 inline HalfTable half_table(const float* values, int count) {
   alignas(64) uint16_t bits[64];
-  for (int i = 0; i < 64; ++i) {
-    uint32_t word;
-    __builtin_memcpy(&word, values + i % count, sizeof(word));
-    bits[i] = static_cast<uint16_t>(word >> 16);
+  for (int i = 0; i < 64; i += 16) {
+    const __m512i words = _mm512_loadu_si512(values + i % count);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(bits + i),
+                       _mm512_cvtepi32_epi16(_mm512_srli_epi32(words, 16)));
   }
   return {_mm512_load_si512(bits), _mm512_load_si512(bits + 32)};
 }
