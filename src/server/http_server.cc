@@ -40,6 +40,25 @@ tcp::endpoint find_address(const HttpServerOptions& options) {
   return {found.begin()->endpoint().address(), options.port};
 }
 
+stream_protocol::endpoint unix_address(const std::filesystem::path& path) {
+  try {
+    return asio::local::stream_protocol::endpoint(path.string());
+  } catch (const boost::system::system_error& error) {
+    throw Error(ErrorCode::kInvalidInput,
+                fmt::format("'{}' cannot name a socket: {}", path.string(), error.code().message()),
+                "use a shorter path");
+  }
+}
+
+// Whether another server listens there.
+bool is_answered(const stream_protocol::endpoint& address) {
+  asio::io_context context;
+  Socket socket(context);
+  error_code error;
+  socket.connect(address, error);
+  return !error;
+}
+
 // An address in the form that asio uses for all protocols.
 template <typename Endpoint>
 Endpoint endpoint_as(const stream_protocol::endpoint& generic) {
@@ -82,15 +101,15 @@ HttpServer::~HttpServer() {
 void HttpServer::listen() {
   const bool is_unix = !options_.unix_socket.empty();
   const stream_protocol::endpoint address =
-      is_unix
-          ? stream_protocol::endpoint(asio::local::stream_protocol::endpoint(options_.unix_socket.string()))
-          : stream_protocol::endpoint(find_address(options_));
+      is_unix ? unix_address(options_.unix_socket) : find_address(options_);
   const std::string name =
       is_unix ? options_.unix_socket.string() : fmt::format("{}:{}", options_.host, options_.port);
   error_code error;
   acceptor_.open(address.protocol(), error);
   if (!error && !is_unix) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
-  if (is_unix) ::unlink(options_.unix_socket.c_str());  // what an earlier run left behind
+  if (is_unix && std::filesystem::is_socket(options_.unix_socket) && !is_answered(address)) {
+    ::unlink(options_.unix_socket.c_str());  // what an earlier run left behind
+  }
   const mode_t mask = ::umask(0077);
   if (!error) acceptor_.bind(address, error);
   ::umask(mask);
