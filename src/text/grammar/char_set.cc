@@ -20,11 +20,11 @@ CharSet CharSet::all() {
 }
 
 void CharSet::add(char32_t first, char32_t last) {
-  if (first < kSurrogateFirst && last >= kSurrogateFirst) {
-    add(first, kSurrogateFirst - 1);
-    first = kSurrogateFirst;
-  }
-  if (first >= kSurrogateFirst && first <= kSurrogateLast) first = kSurrogateLast + 1;
+  insert(first, std::min<char32_t>(last, kSurrogateFirst - 1));
+  insert(std::max<char32_t>(first, kSurrogateLast + 1), last);
+}
+
+void CharSet::insert(char32_t first, char32_t last) {
   if (first > last) return;
   // Those that end before `first` and do not touch it stay; then all that overlap or touch become one.
   const auto begin =

@@ -37,6 +37,9 @@ class CharSet {
   bool operator==(const CharSet&) const = default;
 
  private:
+  // Without surrogates.
+  void insert(char32_t first, char32_t last);
+
   std::vector<CharRange> ranges_;
 };
 

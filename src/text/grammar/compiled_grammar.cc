@@ -13,10 +13,16 @@ namespace beryl::text::grammar {
 namespace {
 
 // Goes through the tree as far as the grammar does, from `start` on, and marks the tokens that it meets.
-void mark_allowed(StateTable& table, PositionId start, std::span<const TrieNode> nodes, MaskWords& mask) {
+// Plain text of up to `plain_length` characters is marked already.
+void mark_allowed(StateTable& table, PositionId start, std::span<const TrieNode> nodes, uint32_t plain_length,
+                  MaskWords& mask) {
   std::vector<PositionId> path{start};  // by depth
   for (uint32_t i = 0; i < nodes.size();) {
     const TrieNode& node = nodes[i];
+    if (node.plain_max <= plain_length && node.plain_max != kNotPlain) {
+      i = node.end;
+      continue;
+    }
     const PositionId next = table.step(path[node.depth - 1U], node.byte);
     if (next == kDeadPosition) {
       i = node.end;
@@ -119,13 +125,11 @@ std::shared_ptr<const MaskWords> CompiledGrammar::mask(Cursor& cursor) {
 
 MaskWords CompiledGrammar::make_mask(StateTable& table, PositionId position) const {
   const TokenTrie& trie = *vocabulary_.trie;
-  MaskWords mask(trie.mask_words());
-  if (table.takes_plain_text(position, trie.plain_characters_max())) {
-    mask = trie.plain_tokens();
-    mark_allowed(table, position, trie.nodes_without_plain(), mask);
-  } else {
-    mark_allowed(table, position, trie.nodes(), mask);
-  }
+  const uint32_t plain_length = table.plain_text_length(position);
+  MaskWords mask = trie.plain_tokens(plain_length);
+  const bool has_all_plain = plain_length >= trie.plain_characters_max();
+  mark_allowed(table, position, has_all_plain ? trie.nodes_without_plain() : trie.nodes(), plain_length,
+               mask);
   trie.copy_twins(mask);
   for (const uint32_t token : table.next_tokens(position)) {
     if (table.step_token(position, token) != kDeadPosition) set_bit(mask, special_tokens_[token]);

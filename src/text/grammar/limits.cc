@@ -36,7 +36,10 @@ void Budget::add_states(size_t count) {
 }
 
 void Budget::check_time() {
-  if (++checks_ % kChecksPerClock != 0) return;
+  if (++checks_ % kChecksPerClock == 0) check_clock();
+}
+
+void Budget::check_clock() const {
   if (std::chrono::steady_clock::now() - start_ > limits_.compile_time_max) {
     fail("milliseconds to compile", static_cast<size_t>(limits_.compile_time_max.count()));
   }

@@ -17,6 +17,7 @@ struct GrammarLimits {
   size_t places_max = 4096;        // where in the grammar the output may be at once, when it is ambiguous
   // Places looked at for one token or one mask: a fraction of a second.
   size_t step_work_max = 4'000'000;
+  size_t step_bytes_max = size_t{64} << 20;   // of positions that turn up meanwhile
   size_t cache_bytes_max = size_t{32} << 20;  // of states and masks kept for one grammar
 };
 
@@ -29,8 +30,9 @@ class Budget {
   void add_text(size_t bytes);
   void add_nodes(size_t count);
   void add_states(size_t count);
-  // For loops that add nothing. Reads the clock now and then.
+  // For loops that add nothing. The first reads the clock now and then, the second always.
   void check_time();
+  void check_clock() const;
 
  private:
   GrammarLimits limits_;

@@ -178,7 +178,8 @@ Decimal far_end(const NumberBounds& bounds, size_t digits_min) {
   return {.whole = std::string(digits, '9')};
 }
 
-NodeId write_ranges(Grammar& grammar, Magnitudes positive, Magnitudes negative, uint32_t fraction_max) {
+NodeId write_ranges(Grammar& grammar, const Magnitudes& positive, const Magnitudes& negative,
+                    uint32_t fraction_max) {
   std::vector<NodeId> parts;
   if (!positive.empty()) parts.push_back(RangeWriter(grammar, positive, fraction_max).write());
   if (!negative.empty()) {

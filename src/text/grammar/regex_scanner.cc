@@ -165,13 +165,20 @@ CharSet RegexScanner::take_escape() {
   return {{value, value}};
 }
 
-std::optional<char32_t> RegexScanner::take_class_item(CharSet& set, bool& has_shorthand) {
+std::optional<char32_t> RegexScanner::take_class_item(Class& result) {
   const char32_t c = take();
   if (c != '\\') return c;
   const char32_t escaped = take();
   if (const auto shorthand = find_shorthand(escaped)) {
-    set.add(*shorthand);
-    has_shorthand = true;
+    if (escaped != 's' && escaped != 'S') {
+      result.keeps_to_ascii = true;
+      result.characters.add(*shorthand);
+    } else if (!result.is_complement) {
+      result.characters.add(*shorthand);
+    } else {
+      // What is left out must be left out in all dialects.
+      result.characters.add(escaped == 's' ? all_spaces() : ascii_spaces().complement());
+    }
     return std::nullopt;
   }
   if (escaped == 'b') return '\b';
@@ -179,9 +186,7 @@ std::optional<char32_t> RegexScanner::take_class_item(CharSet& set, bool& has_sh
 }
 
 CharSet RegexScanner::take_class() {
-  const bool is_complement = consume('^');
-  CharSet set;
-  bool has_shorthand = false;
+  Class result{.is_complement = consume('^')};
   if (peek() == ']')
     fail(ErrorCode::kUnsupported, "dialects differ about ']' at the start of a class: write '\\]'");
   while (!consume(']')) {
@@ -190,23 +195,23 @@ CharSet RegexScanner::take_class() {
       // "[[:alpha:]]" and set operations of other dialects begin like this.
       fail(ErrorCode::kUnsupported, "dialects differ about '[' in a class: write '\\['");
     }
-    const std::optional<char32_t> first = take_class_item(set, has_shorthand);
+    const std::optional<char32_t> first = take_class_item(result);
     if (!first) continue;
     char32_t last = *first;
     const size_t before = at_;
     if (consume('-') && peek() != ']') {
-      const std::optional<char32_t> end = take_class_item(set, has_shorthand);
+      const std::optional<char32_t> end = take_class_item(result);
       if (!end) fail(ErrorCode::kInvalidInput, "a range ends with a class of characters");
       last = *end;
     } else {
       at_ = before;
     }
     if (last < *first) fail(ErrorCode::kInvalidInput, "a range runs backwards");
-    set.add(*first, last);
+    result.characters.add(*first, last);
   }
-  if (!is_complement) return set;
+  if (!result.is_complement) return result.characters;
   // What \d and \w mean beyond ASCII differs, so their complements stay within.
-  return has_shorthand ? CharSet{kAscii}.without(set) : set.complement();
+  return result.keeps_to_ascii ? CharSet{kAscii}.without(result.characters) : result.characters.complement();
 }
 
 }  // namespace beryl::text::grammar

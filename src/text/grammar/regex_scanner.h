@@ -42,8 +42,14 @@ class RegexScanner {
   char32_t take_character_escape(char32_t c);
   // \d and its like; nothing for other letters.
   static std::optional<CharSet> find_shorthand(char32_t c);
-  // One character of a class, or a whole shorthand, which is added to `set`.
-  std::optional<char32_t> take_class_item(CharSet& set, bool& has_shorthand);
+  // A class as far as it was read.
+  struct Class {
+    bool is_complement = false;
+    bool keeps_to_ascii = false;
+    CharSet characters = {};
+  };
+  // One character of a class; nothing for a shorthand, which is added to `result`.
+  std::optional<char32_t> take_class_item(Class& result);
   char32_t take_hex(size_t digits);
 
   std::string_view pattern_;

@@ -43,6 +43,10 @@ TEST(Regex, KnowsEscapesAndClasses) {
   EXPECT_TRUE(matches(compile(R"([^\d]+)"), "ab"));
   EXPECT_FALSE(matches(compile(R"([^\d]+)"), "\xD9\xA3"));  // an Arabic digit, which Python counts
   EXPECT_FALSE(matches(compile("."), "\n"));
+  EXPECT_TRUE(matches(compile(R"([^\s,]+)"), "\xC3\xA9t\xC3\xA9"));
+  EXPECT_FALSE(matches(compile(R"([^\s])"), "\x1F"));  // a space to Python alone
+  EXPECT_FALSE(matches(compile(R"([^\S])"), "\x1F"));
+  EXPECT_TRUE(matches(compile(R"([^\S])"), "\t"));
   EXPECT_TRUE(matches(compile("."), "\xF0\x9F\x98\x80"));
   EXPECT_TRUE(matches(compile("a{x}{"), "a{x}{"));
 }

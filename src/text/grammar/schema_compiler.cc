@@ -99,9 +99,6 @@ NodeId SchemaCompiler::compile_schema(const Schema& schema, const std::string& p
   if (schema.is_boolean()) return schema.get<bool>() ? any_value() : grammar_.nothing();
   if (!schema.is_object()) fail_at(ErrorCode::kInvalidInput, pointer, "a schema is an object or a boolean");
   check_keywords(schema, pointer);
-  const auto resolver = [this](std::string_view reference, std::string_view from) -> const Schema& {
-    return resolve(reference, from);
-  };
   const Schema* reference = find_keyword(schema, "$ref");
   if (reference != nullptr && schema.size() == 1) {
     if (!reference->is_string()) fail_at(ErrorCode::kInvalidInput, pointer, "'$ref' is not a string");
@@ -109,7 +106,7 @@ NodeId SchemaCompiler::compile_schema(const Schema& schema, const std::string& p
     return values_of(resolve(text, pointer), percent_decoded(text.substr(1)));
   }
   if (reference != nullptr || schema.contains("allOf")) {
-    return values_of(flatten(schema, pointer, resolver), pointer);
+    return values_of(flatten(schema, pointer, merge_context()), pointer);
   }
   if (const Schema* nullable = find_keyword(schema, "nullable")) {
     Schema rest = schema;
@@ -152,13 +149,10 @@ void SchemaCompiler::check_exclusive(const Schema& branches, const std::string& 
     fail_at(ErrorCode::kUnsupported, pointer,
             fmt::format("'oneOf' has more than {} branches", kExclusiveBranchesMax));
   }
-  const auto resolver = [this](std::string_view reference, std::string_view from) -> const Schema& {
-    return resolve(reference, from);
-  };
+  const MergeContext context = merge_context();
   for (size_t i = 0; i < branches.size(); ++i) {
     for (size_t k = i + 1; k < branches.size(); ++k) {
-      grammar_.budget().check_time();
-      if (are_disjoint(branches[i], branches[k], pointer, resolver)) continue;
+      if (are_disjoint(branches[i], branches[k], pointer, context)) continue;
       fail_at(
           ErrorCode::kUnsupported, pointer,
           fmt::format("branches {} and {} of 'oneOf' may both be valid: give them a required property with "
@@ -235,6 +229,13 @@ NodeId SchemaCompiler::compile_type(const std::string& type, const Schema& schem
   if (type == "object") return compile_object(*this, schema, pointer);
   if (type == "null") return grammar_.literal("null");
   return grammar_.choice({grammar_.literal("true"), grammar_.literal("false")});
+}
+
+MergeContext SchemaCompiler::merge_context() {
+  return {[this](std::string_view reference, std::string_view from) -> const Schema& {
+            return resolve(reference, from);
+          },
+          grammar_.budget()};
 }
 
 const Schema& SchemaCompiler::resolve(std::string_view reference, std::string_view pointer) const {

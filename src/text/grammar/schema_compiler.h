@@ -9,6 +9,7 @@
 
 #include "text/grammar/json_schema.h"
 #include "text/grammar/schema_keywords.h"
+#include "text/grammar/schema_merge.h"
 
 namespace beryl::text::grammar {
 
@@ -43,6 +44,7 @@ class SchemaCompiler {
   NodeId compile_listed(const Schema& schema, const std::string& pointer);
   NodeId compile_type(const std::string& type, const Schema& schema, const std::string& pointer);
   void check_exclusive(const Schema& branches, const std::string& pointer);
+  MergeContext merge_context();
   const Schema& resolve(std::string_view reference, std::string_view pointer) const;
   void define_any_value();
 

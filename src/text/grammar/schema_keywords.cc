@@ -160,7 +160,8 @@ std::vector<std::string> types_of(const Schema& schema, std::string_view pointer
         std::find(kTypes.begin(), kTypes.end(), name.get_ref<const std::string&>()) == kTypes.end()) {
       fail_at(ErrorCode::kInvalidInput, pointer, fmt::format("{} is no type", printable(name.dump(), 40)));
     }
-    types.push_back(name.get<std::string>());
+    const auto& text = name.get_ref<const std::string&>();
+    if (std::find(types.begin(), types.end(), text) == types.end()) types.push_back(text);
   };
   if (type->is_array()) {
     for (const Schema& name : *type) add(name);

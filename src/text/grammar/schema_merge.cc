@@ -10,6 +10,8 @@ namespace beryl::text::grammar {
 namespace {
 
 constexpr size_t kPartsMax = 256;  // of one flattened schema; also ends references that go in circles
+// Of properties, values and so on that are compared each with each.
+constexpr size_t kEntriesMax = 2000;
 
 bool contains(const Schema& array, const Schema& value) {
   return std::find(array.begin(), array.end(), value) != array.end();
@@ -77,6 +79,17 @@ void check_closed(const Schema& closed, const Schema& other, std::string_view po
   }
 }
 
+void check_size(const Schema& schema, std::string_view pointer) {
+  if (!schema.is_object()) return;
+  for (const auto& [name, value] : schema.items()) {
+    if (!value.is_structured() || value.size() <= kEntriesMax) continue;
+    fail_at(
+        ErrorCode::kInvalidInput, pointer,
+        fmt::format("'{}' has {} entries, at most {} are supported where schemas are combined or compared",
+                    name, value.size(), kEntriesMax));
+  }
+}
+
 bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -105,12 +118,12 @@ std::optional<Schema> merged_value(std::string_view name, const Schema& a, const
   fail_at(ErrorCode::kUnsupported, pointer, fmt::format("two values of '{}' cannot be combined", name));
 }
 
-const Schema& followed(const Schema& schema, std::string_view pointer, const ReferenceResolver& resolve) {
+const Schema& followed(const Schema& schema, std::string_view pointer, const MergeContext& context) {
   const Schema* at = &schema;
   for (size_t i = 0; i < kPartsMax; ++i) {
     const Schema* reference = find_keyword(*at, "$ref");
     if (reference == nullptr || !reference->is_string()) return *at;
-    at = &resolve(reference->get_ref<const std::string&>(), pointer);
+    at = &context.resolve(reference->get_ref<const std::string&>(), pointer);
   }
   return *at;
 }
@@ -178,6 +191,8 @@ void merge_into(Schema& target, const Schema& other, std::string_view pointer) {
     return;
   }
   if (!other.is_object()) fail_at(ErrorCode::kInvalidInput, pointer, "a schema is an object or a boolean");
+  check_size(target, pointer);
+  check_size(other, pointer);
   check_closed(target, other, pointer);
   check_closed(other, target, pointer);
   if (find_keyword(target, "oneOf") != nullptr && find_keyword(other, "oneOf") != nullptr) {
@@ -199,13 +214,14 @@ void merge_into(Schema& target, const Schema& other, std::string_view pointer) {
   }
 }
 
-Schema flatten(const Schema& schema, std::string_view pointer, const ReferenceResolver& resolve) {
+Schema flatten(const Schema& schema, std::string_view pointer, const MergeContext& context) {
   Schema result = Schema::object();
   std::vector<Schema> parts{schema};  // the next one last
   size_t count = 0;
   while (!parts.empty()) {
+    context.budget.check_clock();
     if (++count > kPartsMax) {
-      fail_at(ErrorCode::kUnsupported, pointer,
+      fail_at(ErrorCode::kInvalidInput, pointer,
               fmt::format("more than {} schemas to be combined", kPartsMax));
     }
     Schema part = without_annotations(parts.back());
@@ -224,16 +240,18 @@ Schema flatten(const Schema& schema, std::string_view pointer, const ReferenceRe
     if (all != nullptr) parts.insert(parts.end(), all->rbegin(), all->rend());
     if (reference != nullptr) {
       if (!reference->is_string()) fail_at(ErrorCode::kInvalidInput, pointer, "'$ref' is not a string");
-      parts.push_back(resolve(reference->get_ref<const std::string&>(), pointer));
+      parts.push_back(context.resolve(reference->get_ref<const std::string&>(), pointer));
     }
   }
   return result;
 }
 
-bool are_disjoint(const Schema& a, const Schema& b, std::string_view pointer,
-                  const ReferenceResolver& resolve) {
-  const Schema& left = followed(a, pointer, resolve);
-  const Schema& right = followed(b, pointer, resolve);
+bool are_disjoint(const Schema& a, const Schema& b, std::string_view pointer, const MergeContext& context) {
+  const Schema& left = followed(a, pointer, context);
+  const Schema& right = followed(b, pointer, context);
+  context.budget.check_clock();
+  check_size(left, pointer);
+  check_size(right, pointer);
   if (have_disjoint_values(left, right, pointer)) return true;
   if (!is_object_type(left) || !is_object_type(right)) return false;
   if (lacks_required(left, right) || lacks_required(right, left)) return true;
@@ -243,7 +261,7 @@ bool are_disjoint(const Schema& a, const Schema& b, std::string_view pointer,
   for (const auto& [name, schema] : properties->items()) {
     const auto other = others->find(name);
     if (other == others->end() || !requires_property(left, name) || !requires_property(right, name)) continue;
-    if (have_disjoint_values(followed(schema, pointer, resolve), followed(*other, pointer, resolve), pointer))
+    if (have_disjoint_values(followed(schema, pointer, context), followed(*other, pointer, context), pointer))
       return true;
   }
   return false;

@@ -192,6 +192,9 @@ PositionId StateTable::finish() {
   reached_.clear();
   if (places.size() > limits_.places_max) fail_ambiguous("places at once", limits_.places_max);
   if (work_ > limits_.step_work_max) fail_ambiguous("places for one token", limits_.step_work_max);
+  if (bytes() > bytes_before_ + limits_.step_bytes_max) {
+    fail_ambiguous("bytes for one token", limits_.step_bytes_max);
+  }
   std::sort(places.begin(), places.end());
   places.erase(std::unique(places.begin(), places.end()), places.end());
   const uint64_t hash = hash_places(places);
@@ -229,16 +232,17 @@ std::vector<uint32_t> StateTable::next_tokens(PositionId position) const {
   return tokens;
 }
 
-bool StateTable::takes_plain_text(PositionId position, size_t characters) const {
+uint32_t StateTable::plain_text_length(PositionId position) const {
+  uint32_t length = 0;
   for (const Place& place : positions_[position].places) {
     if (place.state == kEnd) continue;
     const PlainLoop& loop = automaton_.plain_loops[place.state];
-    if (loop.kind == PlainLoop::Kind::kUncounted) return true;
+    if (loop.kind == PlainLoop::Kind::kUncounted) return kUnlimited;
     if (loop.kind != PlainLoop::Kind::kCounted) continue;
     const uint32_t max = automaton_.loops[loop.loop].max;
-    if (max == kUnlimited || max - frames_[place.stack].count >= characters) return true;
+    length = std::max(length, max == kUnlimited ? max : max - frames_[place.stack].count);
   }
-  return false;
+  return length;
 }
 
 uint32_t StateTable::mask_class(PositionId position) {

@@ -51,16 +51,19 @@ class StateTable {
   bool must_end(PositionId position) const;
   // The special tokens that may come next.
   std::vector<uint32_t> next_tokens(PositionId position) const;
-  // Whether any text of `characters` characters that JSON strings write as they are may come next.
-  bool takes_plain_text(PositionId position, size_t characters) const;
+  // Any text of up to so many characters that JSON strings write as they are may come next; 0 says nothing.
+  uint32_t plain_text_length(PositionId position) const;
 
   // Positions with the same class allow the same tokens. Counts that no token can bring to a bound are alike.
   uint32_t mask_class(PositionId position);
   std::shared_ptr<const MaskWords>& mask_of_class(uint32_t mask_class) { return masks_[mask_class]; }
   void add_bytes(size_t count) { bytes_ += count; }
 
-  // The limit of work counts from here.
-  void begin_operation() { work_ = 0; }
+  // The limits of work count from here.
+  void begin_operation() {
+    work_ = 0;
+    bytes_before_ = bytes();
+  }
   size_t bytes() const { return bytes_ + frames_.bytes() + canonical_frames_.bytes(); }
 
  private:
@@ -97,6 +100,7 @@ class StateTable {
   PositionId start_ = kDeadPosition;
   size_t bytes_ = 0;
   size_t work_ = 0;
+  size_t bytes_before_ = 0;
   // Of the exploration under way.
   std::vector<Place> frontier_;
   std::vector<Place> reached_;

@@ -97,16 +97,16 @@ NodeId any_name_except(Grammar& grammar, const NamesExcept& wanted, const Charac
   for (size_t i = results.size(); i-- > 0;) {
     const TreeNode& node = tree.nodes()[i];
     const CharSet& all = i == 0 ? wanted.first : wanted.rest;
-    CharSet elsewhere = all;
+    CharSet taken;
     std::vector<NodeId> parts;
     if (!node.ends && (i != 0 || wanted.may_be_empty)) parts.push_back(grammar.empty());
     for (const auto& [symbol, child] : node.children) {
       if (!all.contains(symbol)) continue;
       const CharSet only{{symbol, symbol}};
-      elsewhere = elsewhere.without(only);
+      taken.add(only);
       parts.push_back(grammar.sequence({spell(only), results[child]}));
     }
-    parts.push_back(grammar.sequence({spell(elsewhere), any_rest}));
+    parts.push_back(grammar.sequence({spell(all.without(taken)), any_rest}));
     results[i] = grammar.choice(parts);
   }
   return results[0];

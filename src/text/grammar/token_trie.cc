@@ -9,9 +9,12 @@
 namespace beryl::text::grammar {
 namespace {
 
+constexpr uint8_t kPlainCharactersMax = 64;  // Google's longest tokens have 31
+
 struct Spelling {
   std::string_view bytes;
   int32_t token;
+  uint8_t plain = kNotPlain;  // characters, if it is plain text
 };
 
 // `spellings` ascend, each once.
@@ -33,19 +36,22 @@ std::vector<TrieNode> build_nodes(std::span<const Spelling> spellings) {
           {.depth = static_cast<uint16_t>(depth + 1), .byte = static_cast<uint8_t>(spelling.bytes[depth])});
     }
     nodes.back().token = spelling.token;
+    for (const uint32_t node : open) nodes[node].plain_max = std::max(nodes[node].plain_max, spelling.plain);
     previous = spelling.bytes;
   }
   close_to(0);
   return nodes;
 }
 
-// The number of characters if all are plain; nothing otherwise, as when a byte of a character stands alone.
-std::optional<size_t> count_plain(std::string_view bytes) {
-  if (bytes.empty() || find_invalid_utf8(bytes)) return std::nullopt;
-  size_t count = 0;
+// The number of characters if all are plain; otherwise, as when a byte of a character stands alone, and for
+// more characters than any useful token has, kNotPlain.
+uint8_t count_plain(std::string_view bytes) {
+  if (find_invalid_utf8(bytes)) return kNotPlain;
+  uint8_t count = 0;
   for (size_t at = 0; at < bytes.size(); ++count) {
     const Utf8Character character = read_utf8(bytes, at);
-    if (!json_plain_characters().contains(character.value)) return std::nullopt;
+    if (!json_plain_characters().contains(character.value) || count + 1 == kPlainCharactersMax)
+      return kNotPlain;
     at += character.byte_count;
   }
   return count;
@@ -68,7 +74,6 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) : special_(tokenizer.special_to
     }
     offsets_.push_back(static_cast<uint32_t>(pool_.size()));
   }
-  plain_tokens_.resize(mask_words());
   build_trees();
 }
 
@@ -90,15 +95,18 @@ void TokenTrie::build_trees() {
     }
   }
   spellings.resize(kept);
+  size_t longest = 0;
+  for (Spelling& spelling : spellings) {
+    spelling.plain = count_plain(spelling.bytes);
+    if (spelling.plain != kNotPlain) longest = std::max<size_t>(longest, spelling.plain);
+  }
   nodes_ = build_nodes(spellings);
 
-  std::erase_if(spellings, [&](const Spelling& spelling) {
-    const std::optional<size_t> characters = count_plain(spelling.bytes);
-    if (!characters) return false;
-    set_bit(plain_tokens_, spelling.token);
-    plain_characters_max_ = std::max(plain_characters_max_, *characters);
-    return true;
-  });
+  plain_tokens_.assign(longest + 1, MaskWords(mask_words()));
+  for (const Spelling& spelling : spellings) {
+    for (size_t i = spelling.plain; i <= longest; ++i) set_bit(plain_tokens_[i], spelling.token);
+  }
+  std::erase_if(spellings, [](const Spelling& spelling) { return spelling.plain != kNotPlain; });
   other_nodes_ = build_nodes(spellings);
 }
 

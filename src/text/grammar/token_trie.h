@@ -1,6 +1,7 @@
 // The vocabulary as a tree of bytes: tokens that begin alike are looked at once.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -19,7 +20,10 @@ struct TrieNode {
   uint32_t end = 0;
   uint16_t depth = 0;  // bytes up to and with this one
   uint8_t byte = 0;
+  // If all tokens from here on are plain text (see below), the characters of the longest; else kNotPlain.
+  uint8_t plain_max = 0;
 };
+inline constexpr uint8_t kNotPlain = 255;
 
 // The set of tokens that may come next: bit i % 64 of word i / 64 is token i. Bits past the vocabulary are
 // zero.
@@ -53,10 +57,14 @@ class TokenTrie {
   std::span<const TrieNode> nodes() const { return nodes_; }
   size_t token_bytes_max() const { return token_bytes_max_; }
 
-  // The tokens made of nothing but characters that stand in a JSON string as they are, which is most of them:
-  // at many places all are allowed, or the others are all that is in question.
-  const MaskWords& plain_tokens() const { return plain_tokens_; }
-  size_t plain_characters_max() const { return plain_characters_max_; }
+  // Plain text: nothing but characters that stand in a JSON string as they are. That is what most tokens are
+  // made of; at many places in a grammar all are allowed, and the others are all that is in question.
+  // The plain tokens of up to `characters` characters.
+  const MaskWords& plain_tokens(uint32_t characters) const {
+    return plain_tokens_[std::min<size_t>(characters, plain_tokens_.size() - 1)];
+  }
+  uint32_t plain_characters_max() const { return static_cast<uint32_t>(plain_tokens_.size() - 1); }
+  // All tokens that are not plain.
   std::span<const TrieNode> nodes_without_plain() const { return other_nodes_; }
 
   // Gives tokens with the same bytes the same bit, that of the one in the tree.
@@ -76,9 +84,8 @@ class TokenTrie {
   std::vector<TrieNode> nodes_;
   std::vector<TrieNode> other_nodes_;
   std::vector<Twin> twins_;
-  MaskWords plain_tokens_;
+  std::vector<MaskWords> plain_tokens_;  // by the number of characters, at least [0]
   size_t token_bytes_max_ = 0;
-  size_t plain_characters_max_ = 0;
 };
 
 }  // namespace beryl::text::grammar
