@@ -61,9 +61,11 @@ class DemoModel {
         template_(text::load_template_source(directory).text, "chat_template.jinja") {
     NoProgress progress;
     network_ = model::load_network(checkpoint_.config(), checkpoint_.weights(), *backend_, progress);
-    sequence_ =
-        std::make_unique<engine::Sequence>(network_, *backend_, engine::SequenceOptions{.tokens_max = 1024});
-    chat_ = std::make_unique<engine::ChatModel>(*sequence_, tokenizer_, template_,
+    const engine::MemoryPlan plan =
+        engine::plan_memory(network_.config, *backend_, 0, uint64_t{1} << 30U, {.context = 1024});
+    runner_ = std::make_unique<engine::NetworkRunner>(network_, *backend_, plan.cache_shape(network_.config));
+    engine_ = std::make_unique<engine::Engine>(*runner_, plan.options);
+    chat_ = std::make_unique<engine::ChatModel>(*engine_, tokenizer_, template_,
                                                 checkpoint_.generation().eos_token_ids);
   }
 
@@ -85,7 +87,8 @@ class DemoModel {
   text::Tokenizer tokenizer_;
   text::ChatTemplate template_;
   model::Network network_;
-  std::unique_ptr<engine::Sequence> sequence_;
+  std::unique_ptr<engine::NetworkRunner> runner_;
+  std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<engine::ChatModel> chat_;
 };
 

@@ -57,7 +57,7 @@ std::optional<T> parse_setting(const std::string& name, const std::string& text)
 }  // namespace
 
 std::string describe_answer(const engine::ChatAnswer& answer) {
-  const engine::GenerationResult& run = answer.generation;
+  const engine::SampleResult& run = answer.generation;
   return fmt::format("{} tokens, {:.1f} tokens/s; prompt {} tokens in {:.2f} s, {} cached; {}",
                      run.tokens.size(), run.tokens_per_second(), run.prompt_tokens, run.prompt_seconds,
                      run.cached_tokens, engine::finish_reason_name(answer.finish_reason));

@@ -16,18 +16,10 @@
 namespace beryl::cli {
 namespace {
 
-// Room for a long chat; the cache of the 26B model takes 1.8 GB for it.
-constexpr int64_t kContextDefault = 8192;
 constexpr uint64_t kToolsBytesMax = uint64_t{8} << 20;
 
-int64_t context_of(const ChatSessionOptions& options, const checkpoint::ModelConfig& config) {
-  return options.context.value_or(std::min(kContextDefault, config.position_count_max));
-}
-
 LoadedModel load(const ChatSessionOptions& options) {
-  checkpoint::Checkpoint checkpoint = open_checkpoint(options.model);
-  const int64_t context = context_of(options, checkpoint.config());
-  return load_model(options.model, std::move(checkpoint), context);
+  return load_model(options.model, open_checkpoint(options.model), {.context = options.context});
 }
 
 text::ChatTemplate load_template(const ChatSessionOptions& options,
@@ -79,8 +71,10 @@ void add_chat_options(CLI::App& command, ChatSessionOptions& options) {
   command.add_option("--chat-template", options.template_file,
                      "Use this Jinja file in place of the model's template");
   command
-      .add_option("--ctx", options.context,
-                  fmt::format("Room for the conversation, in tokens (default: {})", kContextDefault))
+      .add_option(
+          "--ctx", options.context,
+          fmt::format("Room for the conversation, in tokens (default: {}, or less where memory is short)",
+                      engine::MemoryWishes().context_default))
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
       ->envname("BERYL_CTX");
   add_sampling_options(command, options.sampling);
@@ -88,15 +82,11 @@ void add_chat_options(CLI::App& command, ChatSessionOptions& options) {
 
 ChatSession::ChatSession(const ChatSessionOptions& options)
     : options_(options),
-      model_(load(options)),
-      tokenizer_(engine::load_model_tokenizer(model_.checkpoint)),
-      template_(load_template(options, model_.checkpoint)),
+      running_(load(options)),
+      tokenizer_(engine::load_model_tokenizer(running_.model.checkpoint)),
+      template_(load_template(options, running_.model.checkpoint)),
+      chat_(running_.engine, tokenizer_, template_, running_.model.checkpoint.generation().eos_token_ids),
       conversation_(start_conversation(options)) {
-  const int64_t context = context_of(options, model_.checkpoint.config());
-  sequence_ = std::make_unique<engine::Sequence>(model_.network, *model_.backend,
-                                                 engine::SequenceOptions{.tokens_max = context});
-  chat_ = std::make_unique<engine::ChatModel>(*sequence_, tokenizer_, template_,
-                                              model_.checkpoint.generation().eos_token_ids);
   if (options.model.verbose) fmt::print(stderr, "sampling: {}\n", describe(make_next_sampling()));
 }
 
@@ -132,7 +122,9 @@ engine::ChatAnswer ChatSession::run(std::vector<text::Message> messages, const O
   request.template_options.now = local_time();
   for (text::Message& message : messages) request.conversation.messages.push_back(std::move(message));
   last_seed_ = request.sampling.seed;
-  engine::ChatAnswer answer = chat_->answer(request, on_delta);
+  engine::ChatAnswer answer = chat_.answer(request, on_delta);
+  const engine::SampleResult& run = answer.generation;
+  tokens_used_ = run.cached_tokens + run.prompt_tokens + static_cast<int64_t>(run.tokens.size());
   conversation_ = std::move(request.conversation);
   conversation_.messages.push_back(to_message(answer.output));
   return answer;
@@ -149,6 +141,7 @@ void ChatSession::drop_last_exchange() {
 
 void ChatSession::clear() {
   conversation_ = start_conversation(options_);
+  tokens_used_ = 0;
 }
 
 void ChatSession::set_system(std::string system) {
@@ -157,8 +150,8 @@ void ChatSession::set_system(std::string system) {
 }
 
 engine::SamplingParams ChatSession::make_next_sampling() const {
-  return make_sampling(options_.sampling, model_.checkpoint.generation(),
-                       model_.checkpoint.config().vocabulary_size);
+  return make_sampling(options_.sampling, running_.model.checkpoint.generation(),
+                       running_.model.checkpoint.config().vocabulary_size);
 }
 
 }  // namespace beryl::cli

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <functional>
 #include <iosfwd>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,7 +11,6 @@
 #include "cli/loaded_model.h"
 #include "cli/sampling_options.h"
 #include "engine/chat_model.h"
-#include "engine/sequence.h"
 #include "text/chat_template.h"
 #include "text/conversation.h"
 #include "text/tokenizer.h"
@@ -60,20 +58,21 @@ class ChatSession {
   engine::SamplingParams make_next_sampling() const;
 
   const text::Conversation& conversation() const { return conversation_; }
-  int64_t tokens_used() const { return sequence_->length(); }
-  int64_t tokens_max() const { return sequence_->capacity(); }
+  // Of the last prompt and its answer.
+  int64_t tokens_used() const { return tokens_used_; }
+  int64_t tokens_max() const { return running_.engine.options().context_max; }
   uint64_t last_seed() const { return last_seed_; }
 
  private:
   engine::ChatAnswer run(std::vector<text::Message> messages, const OnDelta& on_delta);
 
   ChatSessionOptions options_;
-  LoadedModel model_;
+  RunningModel running_;
   text::Tokenizer tokenizer_;
   text::ChatTemplate template_;
-  std::unique_ptr<engine::Sequence> sequence_;
-  std::unique_ptr<engine::ChatModel> chat_;
+  engine::ChatModel chat_;
   text::Conversation conversation_;
+  int64_t tokens_used_ = 0;
   uint64_t last_seed_ = 0;
 };
 

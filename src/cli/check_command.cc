@@ -124,7 +124,8 @@ void add_check_options(CLI::App& command, CheckOptions& options) {
 
 int run_check(const CheckOptions& options, std::ostream& out) {
   const eval::GoldenFile golden = eval::load_golden(options.golden);
-  const LoadedModel loaded = load_model(options.model, open_checkpoint(options.model), tokens_max(golden));
+  const LoadedModel loaded =
+      load_model(options.model, open_checkpoint(options.model), {.context = tokens_max(golden)});
 
   eval::GoldenOptions check = {.bounds =
                                    eval::default_bounds(options.model.compute, loaded.checkpoint.config())};

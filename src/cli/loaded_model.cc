@@ -11,7 +11,6 @@
 #include "checkpoint/model_path.h"
 #include "cli/progress_bar.h"
 #include "cli/text_format.h"
-#include "engine/memory_figures.h"
 
 namespace beryl::cli {
 namespace {
@@ -19,22 +18,15 @@ namespace {
 // Below this a memory plan is of no interest to anyone who did not ask.
 constexpr uint64_t kPlanShownFrom = uint64_t{256} << 20;
 
-void check_memory(const LoadedModel& loaded, const ModelOptions& options, int64_t cache_tokens) {
-  const checkpoint::ModelConfig& config = loaded.checkpoint.config();
-  const uint64_t weights = model::resident_bytes(config, loaded.checkpoint.weights(), *loaded.backend);
-  const uint64_t cache = engine::cache_bytes(config, *loaded.backend, cache_tokens);
-  const uint64_t total = weights + cache + engine::kWorkingBytes;
-  const uint64_t available = read_memory().available_bytes;
-  const std::string plan = fmt::format("weights {}, cache for {} tokens {}, working memory {}; available {}",
-                                       format_bytes(weights), cache_tokens, format_bytes(cache),
-                                       format_bytes(engine::kWorkingBytes), format_bytes(available));
-  if (total > available) {
-    throw Error(ErrorCode::kResource,
-                fmt::format("the model needs {} of memory, {} are available ({})", format_bytes(total),
-                            format_bytes(available), plan),
-                "close other programs, lower --ctx, or choose a checkpoint that is quantised to fewer bits");
-  }
-  if (options.verbose || weights >= kPlanShownFrom) fmt::print(stderr, "memory: {}\n", plan);
+void show(const engine::MemoryPlan& plan, bool is_verbose) {
+  if (!is_verbose && plan.weight_bytes < kPlanShownFrom) return;
+  const engine::EngineOptions& options = plan.options;
+  fmt::print(stderr,
+             "memory: weights {}, keys and values {} (texts of up to {} tokens, {}; {} at a time; {} for the "
+             "beginnings of later ones), working memory {}; available {}\n",
+             format_bytes(plan.weight_bytes), format_bytes(plan.kv_bytes), options.context_max,
+             plan.context_reason, options.sequences_max, format_bytes(plan.prefix_bytes),
+             format_bytes(plan.working_bytes), format_bytes(plan.available_bytes));
 }
 
 }  // namespace
@@ -78,16 +70,27 @@ checkpoint::Checkpoint open_checkpoint(const ModelOptions& options) {
   return opened;
 }
 
-LoadedModel load_model(const ModelOptions& options, checkpoint::Checkpoint checkpoint, int64_t cache_tokens) {
+RunningModel::RunningModel(LoadedModel loaded)
+    : model(std::move(loaded)),
+      runner(model.network, *model.backend, model.plan.cache_shape(model.network.config)),
+      engine(runner, model.plan.options) {}
+
+LoadedModel load_model(const ModelOptions& options, checkpoint::Checkpoint checkpoint,
+                       const engine::MemoryWishes& wishes, Progress* progress) {
   LoadedModel loaded = {
       .checkpoint = std::move(checkpoint),
       .backend = backend::make_cpu_backend({.threads = thread_count(options), .compute = options.compute}),
+      .plan = {},
       .network = {}};
-  check_memory(loaded, options, cache_tokens);
-  ProgressBar progress("loading");
+  const checkpoint::ModelConfig& config = loaded.checkpoint.config();
+  loaded.plan = engine::plan_memory(
+      config, *loaded.backend, model::resident_bytes(config, loaded.checkpoint.weights(), *loaded.backend),
+      read_memory().available_bytes, wishes);
+  show(loaded.plan, options.verbose);
+  ProgressBar bar("loading");
   loaded.network = with_context("model '" + loaded.checkpoint.path().string() + "'", [&] {
-    return model::load_network(loaded.checkpoint.config(), loaded.checkpoint.weights(), *loaded.backend,
-                               progress);
+    return model::load_network(config, loaded.checkpoint.weights(), *loaded.backend,
+                               progress != nullptr ? *progress : bar);
   });
   return loaded;
 }

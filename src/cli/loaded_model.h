@@ -11,6 +11,9 @@
 
 #include "backend/backend.h"
 #include "checkpoint/checkpoint.h"
+#include "engine/engine.h"
+#include "engine/memory_plan.h"
+#include "engine/model_runner.h"
 #include "model/network.h"
 
 namespace CLI {
@@ -37,15 +40,27 @@ int thread_count(const ModelOptions& options);
 struct LoadedModel {
   checkpoint::Checkpoint checkpoint;
   std::unique_ptr<backend::Backend> backend;
+  engine::MemoryPlan plan;
   model::Network network;
+};
+
+// A loaded model that takes requests.
+struct RunningModel {
+  explicit RunningModel(LoadedModel loaded);
+  RunningModel(const RunningModel&) = delete;
+
+  LoadedModel model;
+  engine::NetworkRunner runner;
+  engine::Engine engine;
 };
 
 // Resolves and opens the model.
 checkpoint::Checkpoint open_checkpoint(const ModelOptions& options);
 
-// Loads the weights, with a progress bar on a terminal. Before that the memory for weights and a cache of
-// `cache_tokens` is held against what the machine has. Errors: kResource with both numbers when it does not
-// fit; as load_network().
-LoadedModel load_model(const ModelOptions& options, checkpoint::Checkpoint checkpoint, int64_t cache_tokens);
+// Loads the weights, with a progress bar on a terminal, or by `progress` when it is given. Before that memory
+// is planned for the weights and for keys and values as `wishes` says. Errors: kResource with both numbers
+// when it does not fit; as load_network().
+LoadedModel load_model(const ModelOptions& options, checkpoint::Checkpoint checkpoint,
+                       const engine::MemoryWishes& wishes, Progress* progress = nullptr);
 
 }  // namespace beryl::cli

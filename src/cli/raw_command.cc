@@ -37,7 +37,7 @@ engine::GenerationOptions generation_options(const RawOptions& options, const Lo
 int64_t room_for(const RawOptions& options, const checkpoint::ModelConfig& config, size_t prompt_tokens) {
   const auto prompt = static_cast<int64_t>(prompt_tokens);
   const int64_t wanted = prompt + options.chat.sampling.new_tokens_max;
-  return options.chat.context.value_or(std::min(wanted, std::max(config.position_count_max, prompt)));
+  return options.chat.context.value_or(std::min(wanted, std::max(config.position_count_max, prompt + 1)));
 }
 
 }  // namespace
@@ -50,9 +50,8 @@ engine::FinishReason run_raw(const RawOptions& options, std::ostream& out) {
   const text::Tokenizer tokenizer = engine::load_model_tokenizer(checkpoint);
   const std::vector<int32_t> prompt = encode_prompt(tokenizer, options.text);
   const int64_t room = std::max<int64_t>(1, room_for(options, checkpoint.config(), prompt.size()));
-  const LoadedModel model = load_model(options.chat.model, std::move(checkpoint), room);
-  engine::Sequence sequence(model.network, *model.backend, {.tokens_max = room});
-  const engine::GenerationOptions generation = generation_options(options, model);
+  RunningModel running(load_model(options.chat.model, std::move(checkpoint), {.context = room}));
+  const engine::GenerationOptions generation = generation_options(options, running.model);
   if (options.chat.model.verbose) fmt::print(stderr, "sampling: {}\n", describe(generation.sampling));
 
   std::string text;
@@ -62,10 +61,11 @@ engine::FinishReason run_raw(const RawOptions& options, std::ostream& out) {
   };
   text::StreamDecoder decoder(tokenizer, text::SpecialOutput::kKeep);
   text::StopMatcher stops(options.chat.sampling.stops, text::StopText::kHide);
-  const engine::GenerationResult result = engine::generate(sequence, prompt, generation, [&](int32_t token) {
-    show(stops.push(decoder.push(token)));
-    return !stops.matched();
-  });
+  const engine::SampleResult result =
+      engine::generate(running.engine, prompt, generation, [&](int32_t token) {
+        show(stops.push(decoder.push(token)));
+        return !stops.matched();
+      });
   show(stops.push(decoder.flush()));
   show(stops.flush());
   if (options.json) {
@@ -81,13 +81,13 @@ engine::FinishReason run_raw(const RawOptions& options, std::ostream& out) {
   return result.finish_reason;
 }
 
-nlohmann::ordered_json usage_json(const engine::GenerationResult& result) {
+nlohmann::ordered_json usage_json(const engine::SampleResult& result) {
   return {{"prompt_tokens", result.prompt_tokens + result.cached_tokens},
           {"cached_tokens", result.cached_tokens},
           {"completion_tokens", result.tokens.size()}};
 }
 
-nlohmann::ordered_json timings_json(const engine::GenerationResult& result) {
+nlohmann::ordered_json timings_json(const engine::SampleResult& result) {
   return {{"prompt_seconds", result.prompt_seconds},
           {"decode_seconds", result.decode_seconds},
           {"tokens_per_second", result.tokens_per_second()}};

@@ -20,7 +20,7 @@ struct RawOptions {
 engine::FinishReason run_raw(const RawOptions& options, std::ostream& out);
 
 // The fields "usage" and "timings" of JSON answers.
-nlohmann::ordered_json usage_json(const engine::GenerationResult& result);
-nlohmann::ordered_json timings_json(const engine::GenerationResult& result);
+nlohmann::ordered_json usage_json(const engine::SampleResult& result);
+nlohmann::ordered_json timings_json(const engine::SampleResult& result);
 
 }  // namespace beryl::cli

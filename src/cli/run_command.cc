@@ -35,7 +35,7 @@ nlohmann::ordered_json to_json(const engine::ChatAnswer& answer, uint64_t seed) 
                                      {"type", "function"},
                                      {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
   }
-  const engine::GenerationResult& run = answer.generation;
+  const engine::SampleResult& run = answer.generation;
   return {{"message", std::move(message)},
           {"finish_reason", finish_name(answer)},
           {"seed", seed},

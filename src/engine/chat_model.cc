@@ -1,8 +1,10 @@
 #include "engine/chat_model.h"
 
+#include <optional>
 #include <utility>
 
 #include "engine/answer_reader.h"
+#include "engine/chat_prompt.h"
 
 namespace beryl::engine {
 
@@ -21,30 +23,26 @@ SamplingParams default_sampling(const checkpoint::GenerationConfig& config) {
   return params;
 }
 
-ChatModel::ChatModel(Sequence& sequence, const text::Tokenizer& tokenizer,
+ChatModel::ChatModel(Engine& engine, const text::Tokenizer& tokenizer,
                      const text::ChatTemplate& chat_template, std::vector<int32_t> end_tokens)
-    : sequence_(sequence),
-      tokenizer_(tokenizer),
-      template_(chat_template),
-      end_tokens_(std::move(end_tokens)) {}
+    : engine_(engine), tokenizer_(tokenizer), template_(chat_template), end_tokens_(std::move(end_tokens)) {}
 
 ChatAnswer ChatModel::answer(const ChatRequest& request,
                              const std::function<void(const text::OutputDelta&)>& on_delta) {
-  const text::ChatPrompt prompt = template_.render(request.conversation, request.template_options);
-  const std::vector<int32_t> ids =
-      tokenizer_.encode_marked(prompt.rendered.text, prompt.rendered.template_spans);
-  AnswerReader reader(
-      tokenizer_,
-      {.stops = request.stops,
-       .start = prompt.opens_reasoning ? text::OutputStart::kReasoning : text::OutputStart::kContent},
-      on_delta);
+  const ChatPrompt prompt =
+      make_chat_prompt(tokenizer_, template_, request.conversation, request.template_options);
+  const std::optional<int64_t> next_turn =
+      find_next_turn(prompt.tokens, tokenizer_, template_, request.conversation, request.template_options);
+  AnswerReader reader(tokenizer_, {.stops = request.stops, .start = prompt.output_start}, on_delta);
   ChatAnswer answer;
-  answer.generation = generate(sequence_, ids,
-                               {.sampling = request.sampling,
-                                .new_tokens_max = request.new_tokens_max,
-                                .end_tokens = end_tokens_,
-                                .should_cancel = request.should_cancel},
-                               [&](int32_t token) { return reader.push(token); });
+  answer.generation =
+      generate(engine_, prompt.tokens,
+               {.sampling = request.sampling,
+                .new_tokens_max = request.new_tokens_max,
+                .end_tokens = end_tokens_,
+                .snapshot_positions = next_turn ? std::vector{*next_turn} : std::vector<int64_t>(),
+                .should_cancel = request.should_cancel},
+               [&](int32_t token) { return reader.push(token); });
   answer.finish_reason = answer.generation.finish_reason;
   answer.output = reader.finish(answer.finish_reason == FinishReason::kLength ? text::OutputEnd::kLength
                                                                               : text::OutputEnd::kStopped);

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "checkpoint/generation_config.h"
+#include "engine/engine.h"
 #include "engine/generation.h"
-#include "engine/sequence.h"
 #include "text/chat_template.h"
 #include "text/conversation.h"
 #include "text/output_parser.h"
@@ -32,14 +32,14 @@ struct ChatAnswer {
   text::ParsedOutput output;
   // Of the generation; output.finish_reason tells tool calls from other stops, too.
   FinishReason finish_reason = FinishReason::kStop;
-  GenerationResult generation;
+  SampleResult generation;
 };
 
-// One conversation at a time, on one sequence: what a prompt shares with the one before is not computed
-// again. Borrows everything; one thread at a time.
+// What a conversation's prompt shares with the one before is not computed again, as far as the engine's
+// prefix cache remembers it. Borrows everything; any thread.
 class ChatModel {
  public:
-  ChatModel(Sequence& sequence, const text::Tokenizer& tokenizer, const text::ChatTemplate& chat_template,
+  ChatModel(Engine& engine, const text::Tokenizer& tokenizer, const text::ChatTemplate& chat_template,
             std::vector<int32_t> end_tokens);
 
   // Passes each piece of the answer on as soon as it is certain. Errors: as ChatTemplate::render(),
@@ -48,7 +48,7 @@ class ChatModel {
                     const std::function<void(const text::OutputDelta&)>& on_delta);
 
  private:
-  Sequence& sequence_;
+  Engine& engine_;
   const text::Tokenizer& tokenizer_;
   const text::ChatTemplate& template_;
   std::vector<int32_t> end_tokens_;

@@ -65,10 +65,17 @@ void Engine::cancel(RequestId id) {
   wake_.notify_one();
 }
 
-bool Engine::drain(TimePoint deadline) {
+bool Engine::wait_until_idle(TimePoint deadline) {
   std::unique_lock lock(mutex_);
-  is_draining_ = true;
   return idle_.wait_until(lock, deadline, [this] { return is_idle_; });
+}
+
+bool Engine::drain(TimePoint deadline) {
+  {
+    const std::lock_guard lock(mutex_);
+    is_draining_ = true;
+  }
+  return wait_until_idle(deadline);
 }
 
 EngineStats Engine::stats() const {

@@ -39,7 +39,9 @@ class Engine {
   // Ends a request at the next layer of the model, when the step is mostly its own, or else at the end of the
   // step. Nothing when it has ended.
   void cancel(RequestId id);
-  // Takes no more requests; true when all have ended before `deadline`.
+  // True when all requests have ended, and stats() knows of it, before `deadline`.
+  bool wait_until_idle(TimePoint deadline);
+  // Takes no more requests, and waits like wait_until_idle().
   bool drain(TimePoint deadline);
 
   EngineStats stats() const;

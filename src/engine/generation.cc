@@ -1,102 +1,88 @@
 #include "engine/generation.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <chrono>
-
-#include "base/error.h"
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
 
 namespace beryl::engine {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+constexpr auto kCancelInterval = std::chrono::milliseconds(20);
 
-// Prompt tokens between two looks at should_cancel.
-constexpr size_t kPromptPart = 256;
+// Passes everything on, and lets another thread wait for the end.
+class WaitingListener final : public RequestListener {
+ public:
+  explicit WaitingListener(RequestListener& listener) : listener_(listener) {}
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+  void on_prompt_token(int64_t position, const Sample& token) override {
+    listener_.on_prompt_token(position, token);
+  }
+  void on_logits(int32_t sample, int64_t position, std::span<const float> logits) override {
+    listener_.on_logits(sample, position, logits);
+  }
+  bool on_token(int32_t sample, const Sample& token) override { return listener_.on_token(sample, token); }
+  void on_finish(const SampleResult& result) override {
+    listener_.on_finish(result);
+    const std::lock_guard lock(mutex_);
+    result_ = result;
+    ended_.notify_one();
+  }
 
-bool is_cancelled(const GenerationOptions& options) {
-  return options.should_cancel && options.should_cancel();
-}
+  // The result, when it comes within `interval`.
+  std::optional<SampleResult> wait_for(std::chrono::milliseconds interval) {
+    std::unique_lock lock(mutex_);
+    ended_.wait_for(lock, interval, [this] { return result_.has_value(); });
+    return result_;
+  }
 
-// Before any of it is fed: a long prompt takes minutes, and is fed in parts that do not know the whole.
-void check_prompt(std::span<const int32_t> prompt, int64_t capacity) {
-  if (prompt.empty()) throw Error(ErrorCode::kInvalidInput, "the prompt is empty");
-  if (static_cast<int64_t>(prompt.size()) <= capacity) return;
-  throw Error(ErrorCode::kInvalidInput,
-              fmt::format("the prompt comes to {} tokens, but there is room for {}", prompt.size(), capacity),
-              "shorten the prompt, or make room for a longer text");
-}
+ private:
+  RequestListener& listener_;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::optional<SampleResult> result_;
+};
 
-// Drops what the sequence holds beyond its common beginning with the prompt. At least the prompt's last token
-// must be fed, since its logits are wanted.
-int64_t keep_common_prefix(Sequence& sequence, std::span<const int32_t> prompt) {
-  const std::span<const int32_t> held = sequence.tokens();
-  const auto [in_held, in_prompt] = std::mismatch(held.begin(), held.end(), prompt.begin(), prompt.end());
-  const int64_t common = std::min(in_prompt - prompt.begin(), static_cast<std::ptrdiff_t>(prompt.size()) - 1);
-  sequence.truncate(common);
-  return common;
-}
+class TokenListener final : public RequestListener {
+ public:
+  explicit TokenListener(const std::function<bool(int32_t)>& on_token) : on_token_(on_token) {}
+  bool on_token(int32_t /*sample*/, const Sample& token) override { return on_token_(token.token); }
+  void on_finish(const SampleResult& /*result*/) override {}
+
+ private:
+  const std::function<bool(int32_t)>& on_token_;
+};
 
 }  // namespace
 
-GenerationResult generate(Sequence& sequence, std::span<const int32_t> prompt,
-                          const GenerationOptions& options, const std::function<bool(int32_t)>& on_token) {
-  check_prompt(prompt, sequence.capacity());
-  GenerationResult result;
-  result.finish_reason = FinishReason::kLength;
-  result.cached_tokens = keep_common_prefix(sequence, prompt);
-  const std::span<const int32_t> rest = prompt.subspan(static_cast<size_t>(result.cached_tokens));
-
-  const Clock::time_point start = Clock::now();
-  std::span<const float> logits;
-  for (size_t begin = 0; begin < rest.size(); begin += kPromptPart) {
-    if (is_cancelled(options)) {
-      result.finish_reason = FinishReason::kCancelled;
-      return result;
-    }
-    const std::span<const int32_t> part = rest.subspan(begin, std::min(kPromptPart, rest.size() - begin));
-    logits = sequence.append(part, LogitRows::kLast);
-    result.prompt_tokens += static_cast<int64_t>(part.size());
-    result.prompt_seconds = seconds_since(start);
+SampleResult run_request(Engine& engine, Request request, RequestListener& listener,
+                         const std::function<bool()>& should_cancel) {
+  const auto waiting = std::make_shared<WaitingListener>(listener);
+  request.listener = waiting;
+  const RequestId id = engine.submit(std::move(request));
+  std::optional<SampleResult> result;
+  for (bool is_cancelled = false; !result; result = waiting->wait_for(kCancelInterval)) {
+    if (is_cancelled || !should_cancel || !should_cancel()) continue;
+    is_cancelled = true;
+    engine.cancel(id);
   }
+  if (result->error) std::rethrow_exception(result->error);
+  return std::move(*result);
+}
 
-  TokenHistory history;
-  history.add_prompt(prompt);
-  Sampler sampler;
-  const Clock::time_point decode_start = Clock::now();
-  while (static_cast<int64_t>(result.tokens.size()) < options.new_tokens_max) {
-    if (is_cancelled(options)) {
-      result.finish_reason = FinishReason::kCancelled;
-      break;
-    }
-    const int32_t token = sampler
-                              .sample({.logits = logits,
-                                       .params = options.sampling,
-                                       .history = history,
-                                       .position = static_cast<uint64_t>(sequence.length())})
-                              .token;
-    const auto& ends = options.end_tokens;
-    if (std::find(ends.begin(), ends.end(), token) != ends.end()) {
-      result.finish_reason = FinishReason::kStop;
-      break;
-    }
-    result.tokens.push_back(token);
-    history.add_output(token);
-    if (!on_token(token)) {
-      result.finish_reason = FinishReason::kStop;
-      break;
-    }
-    const bool is_last = static_cast<int64_t>(result.tokens.size()) == options.new_tokens_max;
-    if (is_last || sequence.length() + 1 > sequence.capacity()) break;
-    logits = sequence.append({&token, 1}, LogitRows::kLast);
-  }
-  result.decode_seconds = seconds_since(decode_start);
-  return result;
+SampleResult generate(Engine& engine, std::span<const int32_t> prompt, const GenerationOptions& options,
+                      const std::function<bool(int32_t)>& on_token) {
+  TokenListener listener(on_token);
+  return run_request(engine,
+                     {.prompt = {prompt.begin(), prompt.end()},
+                      .sampling = options.sampling,
+                      .end_tokens = options.end_tokens,
+                      .new_tokens_max = options.new_tokens_max,
+                      .snapshot_positions = options.snapshot_positions,
+                      .listener = nullptr},
+                     listener, options.should_cancel);
 }
 
 }  // namespace beryl::engine

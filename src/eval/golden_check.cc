@@ -5,8 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
+#include "engine/engine.h"
+#include "engine/generation.h"
+#include "engine/model_runner.h"
+#include "engine/sequence.h"
 
 namespace beryl::eval {
 namespace {
@@ -76,6 +81,18 @@ class HiddenRecorder final : public model::Observer {
   model::Observer* next_;
 };
 
+// All logits of a text, row after row.
+class RowCollector final : public engine::RequestListener {
+ public:
+  void on_logits(int32_t /*sample*/, int64_t /*position*/, std::span<const float> row) override {
+    logits.insert(logits.end(), row.begin(), row.end());
+  }
+  bool on_token(int32_t /*sample*/, const engine::Sample& /*token*/) override { return true; }
+  void on_finish(const engine::SampleResult& /*result*/) override {}
+
+  std::vector<float> logits;  // [T, V]
+};
+
 class GoldenCheck {
  public:
   GoldenCheck(const model::Network& network, backend::Backend& backend, const GoldenFile& golden,
@@ -114,34 +131,80 @@ class GoldenCheck {
                               prompt.logits.size() / prompt.input_ids.size(), vocabulary),
                   "the golden file belongs to another model");
     }
-    engine::Sequence sequence(
-        network_, backend_,
-        {.tokens_max = static_cast<int64_t>(prompt.input_ids.size() + prompt.greedy.size()),
-         .tokens_per_page = options_.tokens_per_page,
-         .chunk_tokens = options_.chunk_tokens});
     HiddenRecorder recorder(index < options_.observers.size() ? options_.observers[index] : nullptr);
-    const bool is_observed = options_.hidden_tolerance || index < options_.observers.size();
-    const std::span<const float> logits =
-        sequence.append(prompt.input_ids, engine::LogitRows::kAll, is_observed ? &recorder : nullptr);
-    if (options_.hidden_tolerance) compare_hidden(index, recorder);
+    const bool is_observed = index < options_.observers.size();
+    const std::vector<float> logits = is_observed ? run_alone(prompt, recorder) : run_on_engine(prompt);
+    if (options_.hidden_tolerance) {
+      if (!is_observed) run_alone(prompt, recorder);
+      compare_hidden(index, recorder);
+    }
 
     PromptResult result;
     result.positions = static_cast<int64_t>(prompt.input_ids.size());
-    result.logit_difference_max = difference_max(logits, prompt.logits);
-    for (size_t at = 0; at < logits.size(); at += vocabulary) {
+    const auto of_prompt = std::span(logits).first(prompt.logits.size());
+    result.logit_difference_max = difference_max(of_prompt, prompt.logits);
+    for (size_t at = 0; at < of_prompt.size(); at += vocabulary) {
       const double kl =
-          kl_divergence(std::span(prompt.logits).subspan(at, vocabulary), logits.subspan(at, vocabulary));
+          kl_divergence(std::span(prompt.logits).subspan(at, vocabulary), of_prompt.subspan(at, vocabulary));
       result.kl_mean += kl / static_cast<double>(prompt.input_ids.size());
       result.kl_max = std::max(result.kl_max, kl);
     }
-    compare_greedy(prompt, sequence, logits.last(vocabulary), result);
+    compare_greedy(prompt, std::span(logits).subspan(of_prompt.size() - vocabulary), result);
     return result;
   }
 
-  void compare_greedy(const GoldenPrompt& prompt, engine::Sequence& sequence, std::span<const float> logits,
-                      PromptResult& result) const {
+  // The logits of every token of the prompt and of all greedy ones but the last, [T + S - 1, V].
+  std::vector<float> run_on_engine(const GoldenPrompt& prompt) const {
+    std::vector<int32_t> tokens = teacher_forced(prompt);
+    const auto length = static_cast<int64_t>(tokens.size());
+    const int64_t pages = length / options_.tokens_per_page + 2;
+    const engine::EngineOptions options = {.context_max = length,
+                                           .sequences_max = 1,
+                                           .tokens_per_page = options_.tokens_per_page,
+                                           .sliding_pages = pages,
+                                           .full_pages = pages,
+                                           .has_prefix_cache = false,
+                                           .chunk_tokens = options_.chunk_tokens,
+                                           .prompt_rows_max = options_.chunk_tokens};
+    engine::NetworkRunner runner(network_, backend_,
+                                 {.layers = model::cache_layers(network_.config),
+                                  .tokens_per_page = options_.tokens_per_page,
+                                  .sliding_pages = pages,
+                                  .full_pages = pages});
+    engine::Engine engine(runner, options);
+    RowCollector rows;
+    engine::run_request(engine, {.prompt = std::move(tokens), .every_prompt_row = true, .listener = nullptr},
+                        rows, {});
+    return std::move(rows.logits);
+  }
+
+  // The same, with an observer of the prompt's pass.
+  std::vector<float> run_alone(const GoldenPrompt& prompt, model::Observer& observer) const {
+    const std::vector<int32_t> tokens = teacher_forced(prompt);
+    engine::Sequence sequence(network_, backend_,
+                              {.tokens_max = static_cast<int64_t>(tokens.size()),
+                               .tokens_per_page = options_.tokens_per_page,
+                               .chunk_tokens = options_.chunk_tokens});
+    const auto of_prompt = sequence.append(prompt.input_ids, engine::LogitRows::kAll, &observer);
+    std::vector<float> logits(of_prompt.begin(), of_prompt.end());
+    const auto rest = std::span(tokens).subspan(prompt.input_ids.size());
+    if (rest.empty()) return logits;
+    const auto of_rest = sequence.append(rest, engine::LogitRows::kAll);
+    logits.insert(logits.end(), of_rest.begin(), of_rest.end());
+    return logits;
+  }
+
+  static std::vector<int32_t> teacher_forced(const GoldenPrompt& prompt) {
+    std::vector<int32_t> tokens = prompt.input_ids;
+    if (!prompt.greedy.empty()) tokens.insert(tokens.end(), prompt.greedy.begin(), prompt.greedy.end() - 1);
+    return tokens;
+  }
+
+  // `logits` [S, V], from which the greedy tokens were chosen.
+  void compare_greedy(const GoldenPrompt& prompt, std::span<const float> logits, PromptResult& result) const {
+    const auto vocabulary = static_cast<size_t>(network_.config.vocabulary_size);
     for (size_t step = 0; step < prompt.greedy.size(); ++step) {
-      const Greedy ours = greedy_of(logits);
+      const Greedy ours = greedy_of(logits.subspan(step * vocabulary, vocabulary));
       ++result.greedy_tokens;
       const bool is_equal = ours.token == prompt.greedy[step];
       if (is_equal) {
@@ -150,9 +213,6 @@ class GoldenCheck {
                                                 std::abs(ours.margin - double{prompt.greedy_margin[step]}));
       } else if (options_.bounds.margin_min && prompt.greedy_margin[step] > *options_.bounds.margin_min) {
         ++result.greedy_wrong;
-      }
-      if (step + 1 < prompt.greedy.size()) {
-        logits = sequence.append({&prompt.greedy[step], 1}, engine::LogitRows::kLast);
       }
     }
   }

@@ -66,7 +66,7 @@ struct GoldenOptions {
   std::vector<model::Observer*> observers = {};
 };
 
-// Errors: kInvalidInput when the golden file belongs to another vocabulary; as Sequence::append().
+// Errors: kInvalidInput when the golden file belongs to another vocabulary; as engine::generate().
 GoldenResult check_golden(const model::Network& network, backend::Backend& backend, const GoldenFile& golden,
                           const GoldenOptions& options);
 
