@@ -12,7 +12,9 @@
 #include "cli/check_command.h"
 #include "cli/doctor_command.h"
 #include "cli/inspect_command.h"
+#include "cli/ps_command.h"
 #include "cli/run_command.h"
+#include "cli/serve_command.h"
 #include "cli/text_format.h"
 #include "cli/tokenize_command.h"
 #include "cli/verify_command.h"
@@ -35,6 +37,8 @@ std::string usage_message(const CLI::App* app, const CLI::Error& error) {
 
 struct CommandLine::Options {
   RunOptions run;
+  ServeOptions serve;
+  PsOptions ps;
   InspectOptions inspect;
   VerifyCommandOptions verify;
   CheckOptions check;
@@ -52,6 +56,8 @@ CommandLine::CommandLine(CLI::App& app) : app_(app), options_(std::make_unique<O
   app_.require_subcommand(1);
   app_.set_version_flag("--version", "beryl " BERYL_VERSION);
   add_run();
+  add_serve();
+  add_ps();
   add_inspect();
   add_verify();
   add_check();
@@ -73,6 +79,23 @@ void CommandLine::add_run() {
   command->callback([this] {
     command_ = [this](std::istream& in, std::ostream& out) { return run_run(options_->run, in, out); };
   });
+}
+
+void CommandLine::add_serve() {
+  CLI::App* command = app_.add_subcommand("serve", "Serve a model over HTTP, as OpenAI's clients expect it");
+  add_serve_options(*command, options_->serve);
+  command->callback([this, command] {
+    command_ = [this, command](std::istream&, std::ostream& out) {
+      return run_serve(*command, options_->serve, out);
+    };
+  });
+}
+
+void CommandLine::add_ps() {
+  CLI::App* command = app_.add_subcommand("ps", "Show what a running server is doing");
+  add_ps_options(*command, options_->ps);
+  command->callback(
+      [this] { command_ = [this](std::istream&, std::ostream& out) { return run_ps(options_->ps, out); }; });
 }
 
 void CommandLine::add_inspect() {

@@ -24,6 +24,8 @@ class CommandLine {
   struct Options;
 
   void add_run();
+  void add_serve();
+  void add_ps();
   void add_inspect();
   void add_verify();
   void add_check();
