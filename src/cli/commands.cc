@@ -10,7 +10,9 @@
 
 #include "cli/bench_command.h"
 #include "cli/check_command.h"
+#include "cli/compare_command.h"
 #include "cli/doctor_command.h"
+#include "cli/eval_command.h"
 #include "cli/inspect_command.h"
 #include "cli/ps_command.h"
 #include "cli/run_command.h"
@@ -43,6 +45,8 @@ struct CommandLine::Options {
   VerifyCommandOptions verify;
   CheckOptions check;
   BenchCommandOptions bench;
+  EvalCommandOptions eval;
+  CompareCommandOptions compare;
   TokenizeOptions tokenize;
   std::string tokenize_text;
   bool tokenize_as_text = false;
@@ -61,6 +65,8 @@ CommandLine::CommandLine(CLI::App& app) : app_(app), options_(std::make_unique<O
   add_inspect();
   add_verify();
   add_check();
+  add_eval();
+  add_compare();
   add_bench();
   add_tokenize();
   add_doctor();
@@ -120,6 +126,25 @@ void CommandLine::add_check() {
   add_check_options(*command, options_->check);
   command->callback([this] {
     command_ = [this](std::istream&, std::ostream& out) { return run_check(options_->check, out); };
+  });
+}
+
+void CommandLine::add_eval() {
+  CLI::App* command = app_.add_subcommand("eval", "Count how many questions of a task models answer rightly");
+  add_eval_options(*command, options_->eval);
+  command->callback([this] {
+    command_ = [this](std::istream&, std::ostream& out) { return run_eval_command(options_->eval, out); };
+  });
+}
+
+void CommandLine::add_compare() {
+  CLI::App* command =
+      app_.add_subcommand("compare", "Show how far a checkpoint's predictions are from another's");
+  add_compare_options(*command, options_->compare);
+  command->callback([this] {
+    command_ = [this](std::istream&, std::ostream& out) {
+      return run_compare_command(options_->compare, out);
+    };
   });
 }
 

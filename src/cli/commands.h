@@ -29,6 +29,8 @@ class CommandLine {
   void add_inspect();
   void add_verify();
   void add_check();
+  void add_eval();
+  void add_compare();
   void add_bench();
   void add_tokenize();
   void add_doctor();
