@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -67,6 +69,25 @@ def test_goes_on_where_it_was(evaluate, demo, tmp_path):
     assert sorted(each["index"] for each in read_lines(log)) == list(range(7))
     whole = evaluate(demo, "--limit", 7)["models"][0]
     assert whole["strict"] == report["strict"]
+
+
+def test_an_interrupt_keeps_what_was_answered(beryl_bin, beryl, project, demo_data, tmp_path):
+    log = tmp_path / "answers.jsonl"
+    command = ["eval", "gsm8k_zero_shot", str(project / "models/demo"), "--data", str(demo_data), "--output", str(log)]
+    running = subprocess.Popen([beryl_bin, *command, "--threads", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+    deadline = time.monotonic() + 60
+    while not (log.is_file() and log.read_bytes().count(b"\n") >= 3) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    running.send_signal(signal.SIGINT)
+    out, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert "INCOMPLETE" in out and "goes on from the recorded answers" in errors
+    answered = len(read_lines(log))
+    assert 3 <= answered < 200
+    done = beryl(*command, "--json")
+    assert json.loads(done.stdout)["models"][0]["answered_before"] == answered
+    assert sorted(each["index"] for each in read_lines(log)) == list(range(200))
 
 
 def test_concurrency_does_not_change_answers(evaluate, demo, tmp_path):
