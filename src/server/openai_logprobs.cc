@@ -27,7 +27,9 @@ Json entry_json(int32_t token, double logprob, const TokenNames& names) {
 std::string TokenNames::name(int32_t token) const {
   if (uses_ids_ || !is_known(token)) return fmt::format("token_id:{}", token);
   const text::TokenPiece piece = tokenizer_.token_piece(token);
-  return piece.byte ? fmt::format("\\x{:02x}", *piece.byte) : piece.text;
+  if (!piece.byte) return piece.text;
+  return *piece.byte < 0x80 ? std::string(1, static_cast<char>(*piece.byte))
+                            : fmt::format("\\x{:02x}", *piece.byte);
 }
 
 std::string TokenNames::bytes(int32_t token) const {

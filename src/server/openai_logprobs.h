@@ -21,8 +21,8 @@ class TokenNames {
   // `uses_ids`: "token_id:123" for every token.
   TokenNames(const text::Tokenizer& tokenizer, bool uses_ids) : tokenizer_(tokenizer), uses_ids_(uses_ids) {}
 
-  // As it is decoded; a byte of a character as \xNN. Tokens of the model that the tokenizer does not know
-  // have their id for a name.
+  // As it is decoded; a byte of a longer character as \xNN. Tokens of the model that the tokenizer does not
+  // know have their id for a name.
   std::string name(int32_t token) const;
   // The bytes that it adds to the text.
   std::string bytes(int32_t token) const;

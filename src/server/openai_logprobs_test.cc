@@ -23,6 +23,7 @@ TEST_F(OpenaiLogprobsTest, NamesTokensAsTheyAreDecoded) {
   EXPECT_EQ(names.name(token("<turn|>")), "<turn|>");
   EXPECT_EQ(names.name(setup.tokenizer.find_token("<0xE2>").value()), "\\xe2");
   EXPECT_EQ(names.bytes(setup.tokenizer.find_token("<0xE2>").value()), "\xe2");
+  EXPECT_EQ(names.name(setup.tokenizer.find_token("<0x46>").value()), "F");
   const int32_t unknown = setup.tokenizer.vocabulary_size();
   EXPECT_EQ(names.name(unknown), "token_id:" + std::to_string(unknown));
   EXPECT_EQ(names.bytes(unknown), "");
