@@ -277,7 +277,7 @@ Automaton build_automaton(const Grammar& grammar) {
   }
   automaton.heights = find_heights(automaton, grammar.budget());
   const uint32_t height = automaton.heights[automaton.start];
-  const uint32_t limit = grammar.budget().limits().stack_depth_max;
+  const uint32_t limit = grammar.stack_depth_max();
   if (height == kDeadHeight) {
     throw Error(ErrorCode::kInvalidInput, "no text at all satisfies the constraint");
   }

@@ -42,6 +42,7 @@ CompiledGrammar::CompiledGrammar(const Grammar& grammar, OutputVocabulary vocabu
       limits_(grammar.budget().limits()),
       automaton_(build_automaton(grammar)) {
   BERYL_CHECK(!vocabulary_.end_tokens.empty());
+  limits_.stack_depth_max = grammar.stack_depth_max();
   for (const std::string& text : automaton_.tokens) {
     const std::optional<int32_t> token = vocabulary_.trie->find_special(text);
     if (!token) {

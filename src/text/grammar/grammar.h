@@ -9,6 +9,7 @@
 // stack, remembering what it has seen; token_trie.h is the vocabulary; matcher.h follows one output.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -59,7 +60,7 @@ struct ListItem {
 class Grammar {
  public:
   // `budget` outlives the grammar.
-  explicit Grammar(Budget& budget) : budget_(budget) {}
+  explicit Grammar(Budget& budget) : budget_(budget), stack_depth_max_(budget.limits().stack_depth_max) {}
 
   NodeId empty() { return sequence({}); }
   NodeId nothing() { return choice({}); }
@@ -83,7 +84,11 @@ class Grammar {
   // Where the output begins.
   void set_root(NodeId root) { root_ = root; }
 
+  // Lets the output nest less deeply than the budget would.
+  void limit_stack_depth(uint32_t frames) { stack_depth_max_ = std::min(stack_depth_max_, frames); }
+
   NodeId root() const { return root_; }
+  uint32_t stack_depth_max() const { return stack_depth_max_; }
   size_t node_count() const { return nodes_.size(); }
   size_t rule_count() const { return rules_.size(); }
   const Node& node(NodeId node) const { return nodes_[node]; }
@@ -111,6 +116,7 @@ class Grammar {
   std::vector<CharSet> sets_;
   std::vector<Rule> rules_;
   NodeId root_ = 0;
+  uint32_t stack_depth_max_;
 };
 
 // For each rule, whether it matches the empty text; and the same of each node.

@@ -221,6 +221,12 @@ TEST(JsonSchema, TakesAnyObjectOrNothingElse) {
   EXPECT_TRUE(matches(grammar, R"({"a":{"b":[1,2,{"c":"d"}]},"e":true})"));
   EXPECT_FALSE(matches(grammar, "[]"));
   EXPECT_FALSE(matches(grammar, "{}{}"));
+  // As deep as ToolArguments and base/json.h read, and no deeper.
+  const auto nested = [](size_t depth) {
+    return "{\"a\":" + std::string(depth - 1, '[') + std::string(depth - 1, ']') + "}";
+  };
+  EXPECT_TRUE(matches(grammar, nested(64)));
+  EXPECT_FALSE(matches(grammar, nested(65)));
 }
 
 }  // namespace

@@ -16,6 +16,10 @@ namespace {
 
 constexpr size_t kExclusiveBranchesMax = 256;  // of a oneOf: each is compared with each other
 
+// What reads the output (ToolArguments, JSON parsers of servers and clients) allows 64 arrays and objects
+// within each other. Each but the outermost has a frame at least, for the value that it is.
+constexpr uint32_t kFramesMax = 63;
+
 // "%41" as "A"; the rest as it is.
 std::string percent_decoded(std::string_view text) {
   std::string result;
@@ -283,6 +287,7 @@ void SchemaCompiler::define_any_value() {
 
 NodeId parse_json_schema(Grammar& grammar, const Schema& schema, const SchemaOptions& options,
                          std::vector<std::string>* relaxed) {
+  grammar.limit_stack_depth(kFramesMax);
   return SchemaCompiler(grammar, schema, options, relaxed).compile();
 }
 
