@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Quantises an unquantised Gemma 4 checkpoint with llm-compressor, from the weights alone (no calibration data).
 
-    pip install torch==2.13.0 transformers==5.24.0 llmcompressor==0.14.0.1
+    pip install torch==2.13.0 llmcompressor==0.14.0.1
     quantise.py BF16_FOLDER OUT_FOLDER SCHEME
 
-SCHEME: FP8_DYNAMIC, FP8_BLOCK, NVFP4A16, MXFP4A16, W8A16, W4A16_G32 or another name that llm-compressor knows. Head,
+SCHEME: FP8_DYNAMIC, FP8_BLOCK, W8A8, NVFP4A16, MXFP4A16, W4A16_G32 or another name that llm-compressor knows. Head,
 embedding and routers stay as they are, as in published checkpoints; experts become two-dimensional tensors, one for
 each expert. Every module's size must suit the scheme's groups.
 """
