@@ -15,6 +15,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
+#include "engine/memory_plan.h"
 #include "engine/scripted_model_for_tests.h"
 #include "text/template_source.h"
 
@@ -97,8 +98,8 @@ class ChatModelTest : public testing::Test {
   text::Tokenizer tokenizer = text::load_tokenizer(kDemo / "tokenizer.json");
   text::ChatTemplate chat_template{text::load_template_source(kDemo).text, "chat_template.jinja"};
   ScriptedModel model{2048};
-  Sequence sequence = model.make_sequence({.tokens_max = 600});
-  ChatModel chat{sequence, tokenizer, chat_template, {1, kToolResponse, kTurnClose}};
+  std::unique_ptr<ScriptedModel::Running> running = model.run_engine(600);
+  ChatModel chat{running->engine, tokenizer, chat_template, {1, kToolResponse, kTurnClose}};
   std::vector<OutputDelta> deltas;
 };
 
@@ -107,8 +108,11 @@ class ChatModelTest : public testing::Test {
 TEST_F(ChatModelTest, FeedsThePromptsOfTheReference) {
   for (size_t i = 0; i < 10; ++i) {
     const nlohmann::ordered_json prompt = golden_prompt(i);
-    sequence.truncate(0);
-    const ChatAnswer result = answer(request_of(prompt), Tokens{kTurnClose});
+    running = model.run_engine(600);
+    ChatModel fresh(running->engine, tokenizer, chat_template, {kTurnClose});
+    model.backend.fed.clear();
+    model.answer_with({kTurnClose});
+    const ChatAnswer result = fresh.answer(request_of(prompt), [](const OutputDelta&) {});
     EXPECT_THAT(model.backend.fed, ElementsAreArray(prompt.at("prompt_ids").get<Tokens>())) << "prompt " << i;
     EXPECT_EQ(result.finish_reason, FinishReason::kStop);
     EXPECT_EQ(result.output.content, "");
@@ -124,7 +128,7 @@ TEST_F(ChatModelTest, SpecialTokensInMessagesAreText) {
 
 TEST_F(ChatModelTest, AnotherTemplateTakesThePlaceOfTheModels) {
   const text::ChatTemplate other("{{ bos_token }}Q: {{ messages[0].content }} A:", "other.jinja");
-  ChatModel with_other(sequence, tokenizer, other, {kTurnClose});
+  ChatModel with_other(running->engine, tokenizer, other, {kTurnClose});
   model.answer_with({kTurnClose});
   with_other.answer(ask("What?"), [](const OutputDelta&) {});
   EXPECT_THAT(model.backend.fed, ElementsAreArray(encode("<bos>Q: What? A:")));
@@ -134,16 +138,14 @@ TEST_F(ChatModelTest, FeedsTheNextTurnOnly) {
   ChatRequest request = ask("What is 1 + 1?");
   const ChatAnswer first = answer(request, "2");
   EXPECT_EQ(first.generation.cached_tokens, 0);
-  const Tokens first_prompt(sequence.tokens().begin(),
-                            sequence.tokens().begin() + first.generation.prompt_tokens);
+  const int64_t first_prompt = first.generation.prompt_tokens;
 
   request.conversation.messages.push_back({.role = text::Role::kAssistant, .content = first.output.content});
   request.conversation.messages.push_back({.role = text::Role::kUser, .content = "And 2 + 2?"});
   const ChatAnswer second = answer(request, "4");
   EXPECT_EQ(second.output.content, "4");
   // The template takes the empty thought, with which the first prompt ends, out of the history.
-  const auto kept =
-      static_cast<int64_t>(first_prompt.size() - encode("<|channel>thought\n<channel|>").size());
+  const auto kept = first_prompt - static_cast<int64_t>(encode("<|channel>thought\n<channel|>").size());
   EXPECT_EQ(second.generation.cached_tokens, kept);
   EXPECT_EQ(tokenizer.decode(model.backend.fed, text::SpecialOutput::kKeep),
             "2<turn|>\n<|turn>user\nAnd 2 + 2?<turn|>\n<|turn>model\n<|channel>thought\n<channel|>4");
@@ -157,7 +159,7 @@ TEST_F(ChatModelTest, RefusesAPromptThatDoesNotFit) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidInput);
-    EXPECT_THAT(error.message(), HasSubstr("but there is room for 600"));
+    EXPECT_THAT(error.message(), HasSubstr("but there is room for 599"));
   }
   EXPECT_THAT(model.backend.fed, IsEmpty());
 }
@@ -208,12 +210,18 @@ TEST_F(ChatModelTest, SaysWhenTheAnswerWasCutOff) {
 }
 
 TEST_F(ChatModelTest, SaysWhenItWasCancelled) {
+  const int32_t word = encode("Hello").front();
+  // Goes on for ever.
+  model.backend.predict = [=](int32_t, std::span<float> logits) { logits[static_cast<size_t>(word)] = 1; };
+  running = model.run_engine(1'000'000);
+  ChatModel endless(running->engine, tokenizer, chat_template, {kTurnClose});
   ChatRequest request = ask("Hi");
-  const size_t wanted = encode("Hello!").size();
-  request.should_cancel = [&] { return deltas.size() == wanted; };
-  const ChatAnswer result = answer(request, "Hello! How can I help");
+  request.new_tokens_max = 1'000'000;
+  std::atomic<bool> has_begun = false;
+  request.should_cancel = [&] { return has_begun.load(); };
+  const ChatAnswer result = endless.answer(request, [&](const OutputDelta&) { has_begun = true; });
   EXPECT_EQ(result.finish_reason, FinishReason::kCancelled);
-  EXPECT_EQ(result.output.content, "Hello!");
+  EXPECT_FALSE(result.output.content.empty());
 }
 
 TEST_F(ChatModelTest, SeparatesReasoningFromContent) {
@@ -348,8 +356,10 @@ TEST_P(DemoChatTest, AnswersAsTransformersDid) {
       model::load_network(checkpoint.config(), checkpoint.weights(), *cpu, progress);
   const text::Tokenizer tokenizer = text::load_tokenizer(kDemo / "tokenizer.json");
   const text::ChatTemplate chat_template(text::load_template_source(kDemo).text, "chat_template.jinja");
-  Sequence sequence(network, *cpu, {.tokens_max = 256});
-  ChatModel chat(sequence, tokenizer, chat_template, checkpoint.generation().eos_token_ids);
+  const MemoryPlan plan = plan_memory(network.config, *cpu, 0, uint64_t{1} << 30U, {.context = 256});
+  NetworkRunner runner(network, *cpu, plan.cache_shape(network.config));
+  Engine engine(runner, plan.options);
+  ChatModel chat(engine, tokenizer, chat_template, checkpoint.generation().eos_token_ids);
 
   const nlohmann::ordered_json prompt = golden_prompt(GetParam());
   const auto& expected = prompt.at("float32");

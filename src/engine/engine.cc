@@ -87,8 +87,7 @@ void Engine::run() {
   for (Inbox inbox; take_inbox(inbox); inbox = {}) {
     for (SubmittedRequest& request : inbox.requests) core_.add(std::move(request));
     for (const RequestId id : inbox.cancelled) core_.cancel(id);
-    publish();
-    core_.step([this](RequestId id) { return is_cancelled(id); });
+    core_.step([this](RequestId id) { return is_cancelled(id); }, [this] { publish(); });
     publish();
   }
   for (const RequestStatus& status : core_.stats().requests) core_.cancel(status.id);

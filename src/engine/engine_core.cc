@@ -94,13 +94,15 @@ void EngineCore::cancel(RequestId id) {
   remove_ended();
 }
 
-void EngineCore::step(const std::function<bool(RequestId)>& is_cancelled) {
+void EngineCore::step(const std::function<bool(RequestId)>& is_cancelled,
+                      const std::function<void()>& on_planned) {
   const TimePoint begin = clock_();
   expire_deadlines(begin);
   if (!has_work()) return;
   const StepPlan plan = scheduler_.plan(sizer_.prompt_tokens());
   BERYL_CHECK(!plan.parts.empty());
   note_starts(plan, begin);
+  if (on_planned) on_planned();
   for (const PageCopy& copy : plan.copies) runner_.copy_page(copy.kind, copy.from, copy.to);
   try {
     if (!run(plan, is_cancelled)) {
@@ -291,8 +293,8 @@ void EngineCore::prompt_is_computed(Stream& stream) {
 
 void EngineCore::end(Stream& stream, FinishReason reason) {
   const Request& request = stream.request();
-  const bool is_complete = reason == FinishReason::kStop || reason == FinishReason::kLength;
-  if (is_complete && options_.has_prefix_cache && request.uses_prefix_cache) {
+  const bool is_sound = reason != FinishReason::kFailed && stream.computed > 0;
+  if (is_sound && options_.has_prefix_cache && request.uses_prefix_cache) {
     cache_.insert(request.cache_salt, std::span(stream.tokens).first(static_cast<size_t>(stream.computed)),
                   stream.pages.snapshot(stream.computed));
   }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <limits>
 #include <set>
 #include <string>
@@ -33,7 +34,7 @@ class GenerationTest : public testing::Test {
     options.end_tokens = {kEnd, kOtherEnd};
   }
 
-  GenerationResult run(Sequence& on, const Tokens& prompt) {
+  SampleResult run(Engine& on, const Tokens& prompt) {
     received.clear();
     model.backend.fed.clear();
     return generate(on, prompt, options, [this](int32_t token) {
@@ -41,13 +42,10 @@ class GenerationTest : public testing::Test {
       return token != last_wanted;
     });
   }
-  // On a sequence of its own.
-  GenerationResult run(const Tokens& prompt) {
-    Sequence sequence = model.make_sequence({.tokens_max = 100});
-    return run(sequence, prompt);
-  }
+  // On an engine of its own.
+  SampleResult run(const Tokens& prompt) { return run(model.run_engine(100)->engine, prompt); }
 
-  Error error_of(Sequence& on, const Tokens& prompt) {
+  Error error_of(Engine& on, const Tokens& prompt) {
     try {
       run(on, prompt);
     } catch (const Error& error) {
@@ -65,156 +63,131 @@ class GenerationTest : public testing::Test {
 
 TEST_F(GenerationTest, EndsBeforeAnyEndToken) {
   for (const int32_t end : {kEnd, kOtherEnd}) {
-    Sequence sequence = model.make_sequence({.tokens_max = 100});
     model.answer_with({7, 8, 7, end});
-    const GenerationResult result = run(sequence, {1, 2, 3});
+    const SampleResult result = run({1, 2, 3});
     EXPECT_THAT(result.tokens, ElementsAre(7, 8, 7));
     EXPECT_EQ(received, result.tokens);
     EXPECT_EQ(result.finish_reason, FinishReason::kStop);
     EXPECT_EQ(result.prompt_tokens, 3);
     EXPECT_EQ(result.cached_tokens, 0);
-    EXPECT_THAT(sequence.tokens(), ElementsAre(1, 2, 3, 7, 8, 7));
+    EXPECT_THAT(model.backend.fed, ElementsAre(1, 2, 3, 7, 8, 7));
+    EXPECT_EQ(result.end_token, end);
   }
 }
 
 TEST_F(GenerationTest, EndsAtTheLimitOfNewTokens) {
-  Sequence sequence = model.make_sequence({.tokens_max = 100});
   options.new_tokens_max = 3;
   model.answer_with({7, 8, 9});  // no fourth is asked for
-  const GenerationResult result = run(sequence, {1, 2});
+  const SampleResult result = run({1, 2});
   EXPECT_THAT(result.tokens, ElementsAre(7, 8, 9));
   EXPECT_EQ(result.finish_reason, FinishReason::kLength);
-  EXPECT_THAT(sequence.tokens(), ElementsAre(1, 2, 7, 8));  // the last is chosen but not fed
+  EXPECT_THAT(model.backend.fed, ElementsAre(1, 2, 7, 8));  // the last is chosen but not fed
 }
 
 TEST_F(GenerationTest, MayBeAskedForNoTokens) {
   options.new_tokens_max = 0;
-  const GenerationResult result = run({1, 2});
+  const SampleResult result = run({1, 2});
   EXPECT_THAT(result.tokens, IsEmpty());
   EXPECT_EQ(result.finish_reason, FinishReason::kLength);
   EXPECT_EQ(result.prompt_tokens, 2);
 }
 
-TEST_F(GenerationTest, EndsWhenTheSequenceIsFull) {
-  Sequence sequence = model.make_sequence({.tokens_max = 5});
+TEST_F(GenerationTest, EndsWhenTheContextIsFull) {
   model.answer_with({7, 8, 9, 10, 11});
-  const GenerationResult result = run(sequence, {1, 2, 3});
-  EXPECT_THAT(result.tokens, ElementsAre(7, 8, 9));  // the last need not be fed
+  const SampleResult result = run(model.run_engine(5)->engine, {1, 2, 3});
+  EXPECT_THAT(result.tokens, ElementsAre(7, 8));
   EXPECT_EQ(result.finish_reason, FinishReason::kLength);
-  EXPECT_EQ(sequence.length(), 5);
-
-  Sequence full = model.make_sequence({.tokens_max = 3});
-  model.answer_with({7, 8});
-  EXPECT_THAT(run(full, {1, 2, 3}).tokens, ElementsAre(7));
 }
 
 TEST_F(GenerationTest, EndsWhenTheReceiverHasEnough) {
   model.answer_with({7, 8, 9});
   last_wanted = 8;
-  const GenerationResult result = run({1});
+  const SampleResult result = run({1});
   EXPECT_THAT(result.tokens, ElementsAre(7, 8));
   EXPECT_EQ(result.finish_reason, FinishReason::kStop);
 }
 
-TEST_F(GenerationTest, FeedsOnlyWhatTheSequenceDoesNotHold) {
-  Sequence sequence = model.make_sequence({.tokens_max = 100});
+TEST_F(GenerationTest, FeedsOnlyWhatIsNotRemembered) {
+  const auto running = model.run_engine(100);
   model.answer_with({7, 8, kEnd});
-  run(sequence, {1, 2, 3});
+  run(running->engine, {1, 2, 3});
 
   // The next turn of the same conversation.
   model.answer_with({9, kEnd});
-  const GenerationResult next = run(sequence, {1, 2, 3, 7, 8, 4, 5});
+  const SampleResult next = run(running->engine, {1, 2, 3, 7, 8, 4, 5});
   EXPECT_EQ(next.cached_tokens, 5);
   EXPECT_EQ(next.prompt_tokens, 2);
   EXPECT_THAT(model.backend.fed, ElementsAre(4, 5, 9));
 
   // Another conversation with the same beginning.
   model.answer_with({kEnd});
-  const GenerationResult other = run(sequence, {1, 2, 20, 21, 22});
+  const SampleResult other = run(running->engine, {1, 2, 20, 21, 22});
   EXPECT_EQ(other.cached_tokens, 2);
   EXPECT_EQ(other.prompt_tokens, 3);
-  EXPECT_THAT(sequence.tokens(), ElementsAre(1, 2, 20, 21, 22));
 
   // The same again, and a part of it: the last token has to be fed for its logits.
   for (const Tokens& prompt : {Tokens{1, 2, 20, 21, 22}, Tokens{1, 2, 20}}) {
     model.answer_with({kEnd});
-    const GenerationResult again = run(sequence, prompt);
+    const SampleResult again = run(running->engine, prompt);
     EXPECT_EQ(again.cached_tokens, static_cast<int64_t>(prompt.size()) - 1);
     EXPECT_EQ(again.prompt_tokens, 1);
     EXPECT_THAT(model.backend.fed, ElementsAre(prompt.back()));
-    EXPECT_THAT(sequence.tokens(), ElementsAreArray(prompt));
   }
 
   // Nothing in common.
   model.answer_with({kEnd});
-  EXPECT_EQ(run(sequence, {2, 1}).cached_tokens, 0);
+  EXPECT_EQ(run(running->engine, {2, 1}).cached_tokens, 0);
+}
+
+TEST_F(GenerationTest, RemembersWhereTheNextTurnWillPart) {
+  const auto running = model.run_engine(100);
+  options.snapshot_positions = {3};
+  model.answer_with({kEnd});
+  run(running->engine, {1, 2, 3, 4, 5, 6});
+  model.answer_with({kEnd});
+  EXPECT_EQ(run(running->engine, {1, 2, 3, 9, 9}).cached_tokens, 3);
 }
 
 TEST_F(GenerationTest, RefusesAnEmptyPrompt) {
-  Sequence sequence = model.make_sequence({.tokens_max = 100});
-  const Error error = error_of(sequence, {});
+  const Error error = error_of(model.run_engine(100)->engine, {});
   EXPECT_EQ(error.code(), ErrorCode::kInvalidInput);
   EXPECT_THAT(error.message(), HasSubstr("prompt is empty"));
 }
 
-// Before any work, with the number of all its tokens, and without dropping what is cached.
-TEST_F(GenerationTest, RefusesAPromptThatIsLongerThanTheSequence) {
-  Sequence sequence = model.make_sequence({.tokens_max = 300});
-  model.backend.predict = [](int32_t, std::span<float> logits) { logits[kEnd] = 1; };
-  run(sequence, {1, 2, 3});
-  const Error error = error_of(sequence, Tokens(1000, 5));
+// Before any work, with both numbers.
+TEST_F(GenerationTest, RefusesAPromptThatIsLongerThanTheContext) {
+  const Error error = error_of(model.run_engine(300)->engine, Tokens(1000, 5));
   EXPECT_EQ(error.code(), ErrorCode::kInvalidInput);
-  EXPECT_THAT(error.message(), HasSubstr("1000 tokens, but there is room for 300"));
+  EXPECT_THAT(error.message(), HasSubstr("1000 tokens, but there is room for 299"));
   EXPECT_FALSE(error.help().empty());
   EXPECT_THAT(model.backend.fed, IsEmpty());
-  EXPECT_THAT(sequence.tokens(), ElementsAre(1, 2, 3));
 }
 
-TEST_F(GenerationTest, NoticesACancelBeforeThePrompt) {
-  Sequence sequence = model.make_sequence({.tokens_max = 100});
-  options.should_cancel = [] { return true; };
-  const GenerationResult result = run(sequence, {1, 2, 3});
+TEST_F(GenerationTest, NoticesACancelWhileItWaits) {
+  // Goes on until it is told to stop.
+  options.new_tokens_max = 1'000'000;
+  options.end_tokens = {};
+  std::atomic<int> asked = 0;
+  options.should_cancel = [&] { return ++asked > 1; };
+  const auto running = model.run_engine(1'000'000);
+  const SampleResult result = generate(running->engine, Tokens{1}, options, [](int32_t) { return true; });
   EXPECT_EQ(result.finish_reason, FinishReason::kCancelled);
-  EXPECT_THAT(result.tokens, IsEmpty());
-  EXPECT_EQ(result.prompt_tokens, 0);
-  EXPECT_THAT(model.backend.fed, IsEmpty());
 }
 
-TEST_F(GenerationTest, NoticesACancelWithinThePromptAndKeepsWhatWasFed) {
-  Sequence sequence = model.make_sequence({.tokens_max = 2000});
-  model.backend.predict = [](int32_t, std::span<float> logits) { logits[kEnd] = 1; };
-  const Tokens prompt(1500, 5);
-  options.should_cancel = [&] { return !model.backend.fed.empty(); };
-  const GenerationResult result = run(sequence, prompt);
-  EXPECT_EQ(result.finish_reason, FinishReason::kCancelled);
-  const auto fed = static_cast<int64_t>(model.backend.fed.size());
-  EXPECT_GT(fed, 0);
-  EXPECT_LT(fed, 600);
-  EXPECT_EQ(result.prompt_tokens, fed);
-  EXPECT_EQ(sequence.length(), fed);
-
-  options.should_cancel = {};
-  const GenerationResult again = run(sequence, prompt);
-  EXPECT_EQ(again.cached_tokens, fed);
-  EXPECT_EQ(again.prompt_tokens, 1500 - fed);
-  EXPECT_EQ(again.finish_reason, FinishReason::kStop);
-}
-
-TEST_F(GenerationTest, NoticesACancelWithinTheAnswer) {
-  model.answer_with({7, 8, 9, 10});
-  options.should_cancel = [this] { return received.size() == 2; };
-  const GenerationResult result = run({1});
-  EXPECT_EQ(result.finish_reason, FinishReason::kCancelled);
-  EXPECT_THAT(result.tokens, ElementsAre(7, 8));
+TEST_F(GenerationTest, PassesOnWhatTheReceiverThrows) {
+  const auto running = model.run_engine(100);
+  const auto refuse = [](int32_t) -> bool { throw Error(ErrorCode::kIo, "the pipe is closed"); };
+  EXPECT_THROW(generate(running->engine, Tokens{1}, options, refuse), Error);
+  model.answer_with({kEnd});
+  EXPECT_EQ(run(running->engine, {1}).finish_reason, FinishReason::kStop);  // the engine goes on
 }
 
 TEST_F(GenerationTest, PassesOnLogitsThatAreNotFinite) {
-  Sequence sequence = model.make_sequence({.tokens_max = 100});
   model.backend.predict = [](int32_t token, std::span<float> logits) {
     logits[static_cast<size_t>(token) + 1] = 1;
     if (token == 12) logits[0] = std::numeric_limits<float>::quiet_NaN();
   };
-  const Error error = error_of(sequence, {1, 2, 10});
+  const Error error = error_of(model.run_engine(100)->engine, {1, 2, 10});
   EXPECT_EQ(error.code(), ErrorCode::kNumeric);
   EXPECT_THAT(error.message(), HasSubstr("after token 4 of the text"));  // 1 2 10 11 12
   EXPECT_THAT(received, ElementsAre(11, 12));
@@ -239,14 +212,14 @@ TEST_F(SampledGenerationTest, WithoutPenaltiesTakesTheMostLikely) {
 
 TEST_F(SampledGenerationTest, RepetitionPenaltyCountsThePromptAlsoWhereItIsCached) {
   options.sampling.repetition_penalty = 2;
-  Sequence sequence = model.make_sequence({.tokens_max = 100});
+  const auto running = model.run_engine(100);
   // 3 has 1 from the start; 4 falls to 0.75.
-  EXPECT_THAT(run(sequence, {3, 1, 2}).tokens, ElementsAre(4, 3, 3, 3, 3));
-  const GenerationResult cached = run(sequence, {3, 1, 2});
+  EXPECT_THAT(run(running->engine, {3, 1, 2}).tokens, ElementsAre(4, 3, 3, 3, 3));
+  const SampleResult cached = run(running->engine, {3, 1, 2});
   EXPECT_EQ(cached.cached_tokens, 2);
   EXPECT_THAT(cached.tokens, ElementsAre(4, 3, 3, 3, 3));
   // A token of an earlier prompt or answer is no longer part of the text: 3 falls to 1, then 4 to 0.75.
-  EXPECT_THAT(run(sequence, {1, 2}).tokens, ElementsAre(3, 4, 3, 3, 3));
+  EXPECT_THAT(run(running->engine, {1, 2}).tokens, ElementsAre(3, 4, 3, 3, 3));
 }
 
 TEST_F(SampledGenerationTest, PresencePenaltyCountsTheAnswerOnly) {
@@ -275,18 +248,18 @@ TEST_F(SampledGenerationTest, TheSeedDecidesWhateverIsCached) {
   options.sampling.seed = 42;
   options.new_tokens_max = 40;
   const Tokens prompt = {1, 2, 3, 4};
-  Sequence sequence = model.make_sequence({.tokens_max = 100, .chunk_tokens = 3});
-  const Tokens expected = run(sequence, prompt).tokens;
-  EXPECT_EQ(run(sequence, prompt).tokens, expected);  // prompt cached
-  EXPECT_EQ(run(prompt).tokens, expected);            // other chunks, nothing cached
+  const auto running = model.run_engine(100, 3);
+  const Tokens expected = run(running->engine, prompt).tokens;
+  EXPECT_EQ(run(running->engine, prompt).tokens, expected);  // prompt cached
+  EXPECT_EQ(run(prompt).tokens, expected);                   // other chunks, nothing cached
   // Each position draws anew: of 40 draws from 64 tokens far more than ten are different ones.
   EXPECT_GT(std::set<int32_t>(expected.begin(), expected.end()).size(), 10U);
   options.sampling.seed = 43;
   EXPECT_NE(run(prompt).tokens, expected);
 }
 
-TEST(GenerationResultTest, TokensPerSecond) {
-  GenerationResult result = {.tokens = {1, 2, 3}, .decode_seconds = 0.5};
+TEST(SampleResultTest, TokensPerSecond) {
+  SampleResult result = {.tokens = {1, 2, 3}, .decode_seconds = 0.5};
   EXPECT_EQ(result.tokens_per_second(), 6);
   result.decode_seconds = 0;
   EXPECT_EQ(result.tokens_per_second(), 0);
@@ -296,6 +269,8 @@ TEST(FinishReasonTest, Names) {
   EXPECT_EQ(finish_reason_name(FinishReason::kStop), "stop");
   EXPECT_EQ(finish_reason_name(FinishReason::kLength), "length");
   EXPECT_EQ(finish_reason_name(FinishReason::kCancelled), "cancelled");
+  EXPECT_EQ(finish_reason_name(FinishReason::kDeadline), "deadline");
+  EXPECT_EQ(finish_reason_name(FinishReason::kFailed), "failed");
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "engine/engine.h"
+#include "engine/model_runner.h"
 #include "engine/sequence.h"
 #include "model/network.h"
 
@@ -100,6 +102,23 @@ struct ScriptedModel {
   }
 
   Sequence make_sequence(const SequenceOptions& options) { return Sequence(network, backend, options); }
+
+  // An engine with room for a few texts of `context` tokens.
+  struct Running {
+    Running(ScriptedModel& model, const EngineOptions& options)
+        : runner(model.network, model.backend, {}), engine(runner, options) {}
+    NetworkRunner runner;
+    Engine engine;
+  };
+  std::unique_ptr<Running> run_engine(int64_t context, int64_t chunk_tokens = 1024) {
+    const int64_t pages = 8 * (context + 16);
+    return std::make_unique<Running>(*this, EngineOptions{.context_max = context,
+                                                          .tokens_per_page = 1,
+                                                          .sliding_pages = pages,
+                                                          .full_pages = pages,
+                                                          .prefix_sliding_pages = pages / 2,
+                                                          .chunk_tokens = chunk_tokens});
+  }
 
   // Makes these the most likely tokens of the rows to come, one after another. Asking for more throws
   // std::out_of_range.
