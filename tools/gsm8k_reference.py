@@ -7,10 +7,12 @@ Needs lm-eval 0.4.13; it runs without torch:
 
     gsm8k_reference.py prompts TASK --data test.jsonl --shots train.jsonl [--limit N] [--num-fewshot N] [--chat]
     gsm8k_reference.py score TASK < PAIRS
+    gsm8k_reference.py ask TASK --url http://127.0.0.1:8484/v1/chat/completions --data test.jsonl [OPTION...]
 
 `prompts` prints a JSON line for each document: {"prompt": TEXT}, or {"messages": [...]} with --chat. `score` reads JSON
 lines [GOLD ANSWER, GENERATED TEXT] and prints {"strict": ..., "strict_right": ..., "flexible": ..., "flexible_right":
-...} for each.
+...} for each. `ask` lets lm-eval put the questions to a server (it then needs aiohttp, requests and tenacity as well) and
+prints {"index": ..., "answer": ..., "strict": ..., "strict_right": ...} for each.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import logging
 import os
 import pathlib
 import sys
+import urllib.request
 
 VERSION = "0.4.13"
 SEED = 1234  # lm-eval's own default for choosing shots
@@ -87,23 +90,44 @@ def score(task, gold_answer, text):
     return result
 
 
+def ask(task, url, limit, tokens_max):
+    """What a server answers, as lm-eval asks it with the chat template, greedily, four questions at a time."""
+    from lm_eval import simple_evaluate
+    from lm_eval.models.openai_completions import LocalChatCompletion
+    with urllib.request.urlopen(url.removesuffix("/chat/completions") + "/models") as response:
+        name = json.load(response)["data"][0]["id"]
+    model = LocalChatCompletion(base_url=url, model=name, num_concurrent=4, tokenizer_backend=None,
+                                tokenized_requests=False, max_gen_toks=tokens_max, max_retries=1)
+    result = simple_evaluate(model=model, tasks=[task], apply_chat_template=True, log_samples=True, bootstrap_iters=0,
+                             num_fewshot=task.config.num_fewshot, limit=limit)
+    for sample in next(iter(result["samples"].values())):
+        if sample["filter"] == "strict-match":
+            yield {"index": sample["doc_id"], "answer": sample["resps"][0][0], "strict": sample["filtered_resps"][0],
+                   "strict_right": bool(sample["exact_match"])}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    asked = commands.add_parser("prompts")
-    asked.add_argument("task")
-    asked.add_argument("--data", required=True)
-    asked.add_argument("--shots")
-    asked.add_argument("--limit", type=int)
-    asked.add_argument("--num-fewshot", type=int)
-    asked.add_argument("--seed", type=int, default=SEED)
-    asked.add_argument("--chat", action="store_true")
+    shown, asked = commands.add_parser("prompts"), commands.add_parser("ask")
+    for command in (shown, asked):
+        command.add_argument("task")
+        command.add_argument("--data", required=True)
+        command.add_argument("--shots")
+        command.add_argument("--limit", type=int)
+        command.add_argument("--num-fewshot", type=int)
+        command.add_argument("--seed", type=int, default=SEED)
+    shown.add_argument("--chat", action="store_true")
+    asked.add_argument("--url", required=True)
+    asked.add_argument("--max-tokens", type=int, default=256)
     commands.add_parser("score").add_argument("task")
     options = parser.parse_args()
-    if options.command == "prompts":
+    if options.command != "score":
         task = load_task(options.task, options.data, options.shots, options.num_fewshot, options.seed)
-        for prompt in prompts(task, options.limit, options.chat):
-            print(json.dumps(prompt))
+        lines = (prompts(task, options.limit, options.chat) if options.command == "prompts" else
+                 ask(task, options.url, options.limit, options.max_tokens))
+        for line in lines:
+            print(json.dumps(line))
         return
     task = load_task(options.task)
     for line in sys.stdin:

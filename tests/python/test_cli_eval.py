@@ -1,9 +1,11 @@
 """beryl eval: the demo models on their test problems against transformers' answers, resuming, and what it refuses."""
 
+import contextlib
 import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -143,10 +145,10 @@ def test_says_what_is_wrong(beryl, demo, demo_data, arguments, part):
     assert part in done.stderr
 
 
-def harness_python():
-    """A Python that has lm-eval: $BERYL_LM_EVAL_PYTHON, or this one."""
+def harness_python(more="datasets"):
+    """A Python that has lm-eval and `more` modules: $BERYL_LM_EVAL_PYTHON, or this one."""
     python = os.environ.get("BERYL_LM_EVAL_PYTHON", sys.executable)
-    found = subprocess.run([python, "-c", "import lm_eval, datasets"], capture_output=True, check=False)
+    found = subprocess.run([python, "-c", f"import lm_eval, {more}"], capture_output=True, check=False)
     if found.returncode != 0:
         pytest.skip("lm-eval is not installed: tools/gsm8k_reference.py tells how; name its Python in "
                     "BERYL_LM_EVAL_PYTHON")
@@ -174,3 +176,38 @@ def test_prompts_are_those_of_the_harness(beryl, project, task, form):
     ours, theirs = ([json.loads(line) for line in text.splitlines()] for text in (ours.stdout, theirs.stdout))
     assert len(ours) == 50
     assert ours == theirs
+
+
+@pytest.fixture
+def served_demo(beryl_bin, project):
+    """beryl serve with the demo model in float32; gives the address of its chat completions."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen([beryl_bin, "serve", project / "models/demo", "--port", str(port), "--compute", "f32"],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and server.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/v1/chat/completions"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def test_the_harness_gets_the_same_answers_from_a_server(beryl, project, demo_data, served_demo, tmp_path):
+    python = harness_python("aiohttp, requests, tenacity")
+    options = ["gsm8k", "--data", demo_data, "--num-fewshot", "0", "--limit", "50", "--max-tokens", "256"]
+    asked = subprocess.run([python, project / "tools/gsm8k_reference.py", "ask", *options, "--url", served_demo],
+                           capture_output=True, text=True, check=False)
+    assert asked.returncode == 0, asked.stderr
+    theirs = [json.loads(line) for line in asked.stdout.splitlines() if line.startswith("{")]
+    log = tmp_path / "answers.jsonl"
+    done = beryl("eval", *options, project / "models/demo", "--chat", "--compute", "f32", "--output", log)
+    assert done.returncode == 0, done.stderr
+    ours = [{name: each[name] for name in ("index", "answer", "strict", "strict_right")} for each in read_lines(log)]
+    assert len(ours) == 50
+    assert sorted(ours, key=lambda each: each["index"]) == sorted(theirs, key=lambda each: each["index"])
