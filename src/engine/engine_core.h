@@ -42,10 +42,10 @@ class EngineCore {
   // Ends what is left of a request.
   void cancel(RequestId id);
   bool has_work() const { return !streams_.empty(); }
-  // One pass of the model, and what follows from it. `is_cancelled` is asked between layers: when requests
-  // that have half or more of the step's tokens are cancelled, the pass is given up (and cancel() must
-  // follow).
-  void step(const std::function<bool(RequestId)>& is_cancelled);
+  // One pass of the model, and what follows from it. `on_planned` is called before the pass, when stats()
+  // knows who takes part. `is_cancelled` is asked between layers: when requests that have half or more of the
+  // step's tokens are cancelled, the pass is given up (and cancel() must follow).
+  void step(const std::function<bool(RequestId)>& is_cancelled, const std::function<void()>& on_planned = {});
 
   int64_t waiting_samples() const { return static_cast<int64_t>(scheduler_.waiting().size()); }
   EngineStats stats() const;

@@ -184,7 +184,7 @@ TEST_F(EngineTest, ALogitThatIsNotFiniteFailsItsRequestAlone) {
   const auto bad = std::make_shared<Collector>();
   const Tokens prompt = {1, 2, 3, 4, 5};
   engine.submit(greedy(prompt, 7, good));
-  engine.submit(greedy({1, 2, 3, 31}, 20, bad));
+  engine.submit(greedy({1, 2, 3, 31}, 7, bad));
   EXPECT_EQ(good->wait().at(0).tokens, expected_answer(prompt, 7));
   const SampleResult failed = bad->wait().at(0);
   EXPECT_EQ(failed.finish_reason, FinishReason::kFailed);
