@@ -13,6 +13,9 @@
 #include "backend/cpu/cpu_backend.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/chat_model.h"
+#include "engine/engine.h"
+#include "engine/memory_plan.h"
+#include "engine/model_runner.h"
 #include "model/network.h"
 #include "text/template_source.h"
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
 #include <future>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/sanitizer_for_tests.h"
 #include "engine/fake_runner_for_tests.h"
 
 namespace beryl::engine {
@@ -309,6 +311,32 @@ TEST(EngineQueueTest, IsBoundedByRequestsAndTokens) {
   submit(1);
   ASSERT_TRUE(engine.drain(soon()));
   EXPECT_THROW(submit(1), Error);
+}
+
+int64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  int64_t size = 0;
+  int64_t resident = 0;
+  statm >> size >> resident;
+  return resident * 4096;
+}
+
+TEST(EngineMemoryTest, IsFlatOverManyRequests) {
+  if (kHasSanitizer) GTEST_SKIP() << "sanitizers keep what was freed";
+  FakeRunner runner(kShape);
+  EngineOptions options = options_for(kShape);
+  options.queue_requests_max = 2000;
+  Engine engine(runner, options);
+  const auto run_requests = [&](int32_t count) {
+    for (int32_t i = 0; i < count; ++i) {
+      engine.submit(greedy({i % 30, i / 30 % 30, i / 900 % 30, 4, 5}, 2, std::make_shared<Collector>()));
+      if (i % 1000 == 999) ASSERT_TRUE(engine.wait_until_idle(soon()));
+    }
+  };
+  run_requests(10'000);
+  const int64_t before = resident_bytes();
+  run_requests(100'000);
+  EXPECT_LE(resident_bytes() - before, int64_t{1} << 20U);
 }
 
 TEST(EngineEndTest, CancelsWhatIsLeft) {

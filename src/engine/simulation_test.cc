@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -12,23 +14,23 @@
 #include <string>
 #include <vector>
 
+#include "base/sanitizer_for_tests.h"
 #include "engine/engine_core.h"
 #include "engine/fake_runner_for_tests.h"
 
 namespace beryl::engine {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || (defined(__has_feature) && __has_feature(address_sanitizer))
-constexpr int64_t kStepsDefault = 60'000;
-#else
-constexpr int64_t kStepsDefault = 1'000'000;
-#endif
+constexpr int64_t kStepsDefault = kHasSanitizer ? 60'000 : 1'000'000;
 constexpr int64_t kStepsOfAnEpisode = 2'000;
 constexpr int32_t kPoison = 15;
 
 int64_t from_environment(const char* name, int64_t otherwise) {
   const char* value = std::getenv(name);
-  return value != nullptr ? std::strtoll(value, nullptr, 10) : otherwise;
+  if (value == nullptr) return otherwise;
+  int64_t number = otherwise;
+  std::from_chars(value, value + std::strlen(value), number);
+  return number;
 }
 
 class Random {
@@ -114,13 +116,16 @@ class Episode {
   }
 
   void run(int64_t steps) {
-    for (int64_t step = 0; step < steps && !testing::Test::HasFailure(); ++step) {
+    for (int64_t step = 0; step < steps && !testing::Test::HasFailure();) {
       if (requests_.size() < 20 && random_.chance(3)) submit();
       if (!requests_.empty() && random_.chance(12)) core_->cancel(any_request());
       now_ += std::chrono::milliseconds(random_.in(0, 20));
       // A cancel that comes within the step.
       const RequestId dropped = !requests_.empty() && random_.chance(15) ? any_request() : 0;
-      if (core_->has_work()) core_->step([&](RequestId id) { return id == dropped; });
+      if (core_->has_work()) {
+        core_->step([&](RequestId id) { return id == dropped; });
+        ++step;
+      }
       if (dropped != 0) core_->cancel(dropped);
       check_pages();
       forget_finished();
