@@ -118,7 +118,6 @@ TEST_F(EngineTest, AnswersManyCallersAtOnce) {
   EXPECT_EQ(stats.finished[static_cast<size_t>(FinishReason::kLength)], 80U);
   EXPECT_EQ(stats.new_tokens, 800U);
   EXPECT_EQ(stats.running + stats.waiting, 0);
-  EXPECT_GT(stats.prefix_hits, 0U);
   EXPECT_EQ(stats.sliding_pages_used, stats.prefix_sliding_pages);
   EXPECT_EQ(stats.full_pages_used, stats.prefix_full_pages);
 }
