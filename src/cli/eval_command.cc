@@ -128,15 +128,16 @@ eval::EvalResult evaluate(const EvalCommandOptions& options, const Questions& qu
   run.sampling.temperature = options.temperature;
   run.sampling.seed = options.seed;
   engine::validate(run.sampling, static_cast<int32_t>(checkpoint.config().vocabulary_size));
+  const eval::EvalJob job = {*questions.task, encoded, tokenizer, run};
   if (eval::is_answered(encoded, run.settings, log)) {
-    return eval::run_eval(*questions.task, encoded, tokenizer, run, [](auto&&...) {}, log, {});
+    return eval::run_eval(job, [](auto&&...) {}, log, {});
   }
   const int64_t context = context_for(encoded, options.new_tokens_max, checkpoint.config());
   const int64_t concurrency = std::min(options.concurrency, static_cast<int64_t>(encoded.size()));
   RunningModel running(
       load_model(model, std::move(checkpoint), {.context = context, .sequences = concurrency}));
   EvalProgressBar bar(model_name);
-  return eval::run_eval(*questions.task, encoded, tokenizer, run, eval::generate_on(running.engine), log,
+  return eval::run_eval(job, eval::generate_on(running.engine), log,
                         {.on_progress = [&](const eval::EvalProgress& progress) { bar.update(progress); },
                          .should_stop = is_interrupted});
 }

@@ -14,13 +14,17 @@ namespace {
 
 class EvalRun {
  public:
-  EvalRun(const Gsm8kTask& task, std::span<const EvalQuestion> questions, const text::Tokenizer& tokenizer,
-          const EvalOptions& options, AnswerLog& log)
-      : task_(task), questions_(questions), tokenizer_(tokenizer), options_(options), log_(log) {
-    answers_.resize(questions.size());
-    progress_.total = questions.size();
-    for (size_t i = 0; i < questions.size(); ++i) {
-      const EvalAnswer* known = log.find(options.settings, questions[i].index, questions[i].prompt.text);
+  EvalRun(const EvalJob& job, AnswerLog& log)
+      : task_(job.task),
+        questions_(job.questions),
+        tokenizer_(job.tokenizer),
+        options_(job.options),
+        log_(log) {
+    answers_.resize(questions_.size());
+    progress_.total = questions_.size();
+    for (size_t i = 0; i < questions_.size(); ++i) {
+      const EvalQuestion& question = questions_[i];
+      const EvalAnswer* known = log.find(options_.settings, question.index, question.prompt.text);
       if (known == nullptr) {
         open_.push_back(i);
         continue;
@@ -181,10 +185,8 @@ bool is_answered(std::span<const EvalQuestion> questions, const EvalSettings& se
   });
 }
 
-EvalResult run_eval(const Gsm8kTask& task, std::span<const EvalQuestion> questions,
-                    const text::Tokenizer& tokenizer, const EvalOptions& options, const Generate& generate,
-                    AnswerLog& log, const EvalHooks& hooks) {
-  return EvalRun(task, questions, tokenizer, options, log).run(generate, hooks);
+EvalResult run_eval(const EvalJob& job, const Generate& generate, AnswerLog& log, const EvalHooks& hooks) {
+  return EvalRun(job, log).run(generate, hooks);
 }
 
 PairedTable compare_strict(const EvalResult& first, const EvalResult& second) {

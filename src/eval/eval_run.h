@@ -43,6 +43,14 @@ struct EvalOptions {
   std::vector<int32_t> end_tokens;
 };
 
+// All that is asked of a model. Borrows task, questions and tokenizer.
+struct EvalJob {
+  const Gsm8kTask& task;
+  std::span<const EvalQuestion> questions;
+  const text::Tokenizer& tokenizer;
+  EvalOptions options;
+};
+
 struct EvalProgress {
   size_t done = 0;
   size_t total = 0;
@@ -77,9 +85,7 @@ struct EvalResult {
 bool is_answered(std::span<const EvalQuestion> questions, const EvalSettings& settings, const AnswerLog& log);
 
 // Answers in `log` are taken from there, and new ones put into it. Errors: as AnswerLog and the generator.
-EvalResult run_eval(const Gsm8kTask& task, std::span<const EvalQuestion> questions,
-                    const text::Tokenizer& tokenizer, const EvalOptions& options, const Generate& generate,
-                    AnswerLog& log, const EvalHooks& hooks);
+EvalResult run_eval(const EvalJob& job, const Generate& generate, AnswerLog& log, const EvalHooks& hooks);
 
 // Which of the questions that both answered each model got right.
 PairedTable compare_strict(const EvalResult& first, const EvalResult& second);

@@ -58,7 +58,7 @@ EvalOptions options(const std::string& model = "m") {
 
 EvalResult run(std::span<const EvalQuestion> asked, const Generate& generate, AnswerLog& log,
                const EvalHooks& hooks = {}) {
-  return run_eval(find_gsm8k_task("gsm8k"), asked, tokenizer(), options(), generate, log, hooks);
+  return run_eval({find_gsm8k_task("gsm8k"), asked, tokenizer(), options()}, generate, log, hooks);
 }
 
 TEST(EvalRunTest, ScoresAnswersInOrderOfTheQuestions) {
@@ -127,7 +127,8 @@ TEST(EvalRunTest, SeedsEachQuestionForItself) {
   AnswerLog log;
   EvalOptions seeded = options();
   seeded.sampling.seed = 40;
-  run_eval(find_gsm8k_task("gsm8k"), questions({"1", "2"}), tokenizer(), seeded, note, log, {});
+  const auto asked = questions({"1", "2"});
+  run_eval({find_gsm8k_task("gsm8k"), asked, tokenizer(), seeded}, note, log, {});
   EXPECT_THAT(seeds, ElementsAre(40, 41));
 }
 
