@@ -17,6 +17,14 @@ if(BERYL_SANITIZERS)
   target_link_options(beryl_options INTERFACE -fsanitize=${BERYL_SANITIZERS})
 endif()
 
+# What most sources include, parsed once for each target. Hides includes that are missing, so not in every preset.
+function(beryl_precompile target)
+  if(BERYL_PRECOMPILE)
+    target_precompile_headers(${target} PRIVATE <algorithm> <filesystem> <functional> <map> <memory> <optional>
+      <span> <string> <vector> <fmt/format.h> ${ARGN})
+  endif()
+endfunction()
+
 # beryl_library(base DEPENDS fmt::fmt [STRICT_CONVERSIONS]): the library of the current folder, from all its
 # sources that are not tests or fuzz targets, and one test program from its *_test.cc files.
 function(beryl_library name)
@@ -29,6 +37,7 @@ function(beryl_library name)
   list(FILTER sources EXCLUDE REGEX "(_test|_fuzz|/main)\\.cc$")
   add_library(beryl_${name} STATIC ${sources})
   target_link_libraries(beryl_${name} PUBLIC beryl_options ${ARG_DEPENDS})
+  beryl_precompile(beryl_${name})
   if(ARG_STRICT_CONVERSIONS)
     target_compile_options(beryl_${name} PRIVATE -Wconversion -Wsign-conversion)
   endif()
@@ -51,5 +60,6 @@ function(beryl_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE BERYL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  beryl_precompile(${name} <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp>)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
 endfunction()
