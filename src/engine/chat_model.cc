@@ -5,6 +5,7 @@
 
 #include "engine/answer_reader.h"
 #include "engine/chat_prompt.h"
+#include "engine/grammar_constraint.h"
 
 namespace beryl::engine {
 
@@ -34,6 +35,11 @@ ChatAnswer ChatModel::answer(const ChatRequest& request,
   const std::optional<int64_t> next_turn =
       find_next_turn(prompt.tokens, tokenizer_, template_, request.conversation, request.template_options);
   AnswerReader reader(tokenizer_, {.stops = request.stops, .start = prompt.output_start}, on_delta);
+  ConstraintFactory make_constraint;
+  if (request.grammar) {
+    make_constraint = make_grammar_constraints(
+        request.grammar, find_grammar_start(prompt.output_start, request.template_options.enables_thinking));
+  }
   ChatAnswer answer;
   answer.generation =
       generate(engine_, prompt.tokens,
@@ -41,6 +47,7 @@ ChatAnswer ChatModel::answer(const ChatRequest& request,
                 .new_tokens_max = request.new_tokens_max,
                 .end_tokens = end_tokens_,
                 .snapshot_positions = next_turn ? std::vector{*next_turn} : std::vector<int64_t>(),
+                .make_constraint = std::move(make_constraint),
                 .should_cancel = request.should_cancel},
                [&](int32_t token) { return reader.push(token); });
   answer.finish_reason = answer.generation.finish_reason;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "engine/generation.h"
 #include "text/chat_template.h"
 #include "text/conversation.h"
+#include "text/grammar/compiled_grammar.h"
 #include "text/output_parser.h"
 #include "text/tokenizer.h"
 
@@ -26,6 +28,8 @@ struct ChatRequest {
   int64_t new_tokens_max = 0;
   std::vector<std::string> stops;       // texts that end the answer and are not part of it
   std::function<bool()> should_cancel;  // as GenerationOptions
+  // What the answer must follow once it has thought; null: anything goes.
+  std::shared_ptr<text::grammar::CompiledGrammar> grammar = nullptr;
 };
 
 struct ChatAnswer {

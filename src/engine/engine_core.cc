@@ -237,17 +237,37 @@ void EngineCore::report_rows(Stream& stream, int64_t first, std::span<const floa
   }
 }
 
+Sample EngineCore::draw_token(Stream& stream, std::span<const float> logits) {
+  // Tells the number for a second draw from those for all first ones, being higher than any sample's index.
+  constexpr uint32_t kSecondDraw = uint32_t{1} << 31;
+  const Request& request = stream.request();
+  SampleInput input = {.logits = logits,
+                       .params = stream.sampling,
+                       .history = stream.history,
+                       .position = static_cast<uint64_t>(stream.length()),
+                       .sample_index = static_cast<uint32_t>(stream.sample)};
+  const Sample first = sampler_.sample(input);
+  if (!request.make_constraint) return first;
+  if (!stream.constraint) stream.constraint = request.make_constraint(runner_.vocabulary_size());
+  // Most tokens are allowed, and asking for one is far cheaper than for all. Drawing again among the allowed
+  // ones, by a number of its own, gives each of them the probability that it has among them: p + (1 - P) p /
+  // P = p / P, where P is that of all allowed ones.
+  if (stream.constraint->push(first.token)) return first;
+  input.mask = &stream.constraint->mask();
+  input.sample_index |= kSecondDraw;
+  const Sample second = sampler_.sample(input);
+  if (stream.constraint->push(second.token)) return second;
+  throw Error(ErrorCode::kInvalidInput,
+              fmt::format("the constraint refuses token {}, which its mask allows", second.token));
+}
+
 void EngineCore::choose_token(Stream& stream, std::span<const float> logits) {
   const Request& request = stream.request();
   if (request.new_tokens_max == 0) return end(stream, FinishReason::kLength);
   if (stream.new_tokens() == request.new_tokens_min && request.new_tokens_min > 0) {
     stream.sampling.suppressed_tokens = request.sampling.suppressed_tokens;
   }
-  const Sample sample = sampler_.sample({.logits = logits,
-                                         .params = stream.sampling,
-                                         .history = stream.history,
-                                         .position = static_cast<uint64_t>(stream.length()),
-                                         .sample_index = static_cast<uint32_t>(stream.sample)});
+  const Sample sample = draw_token(stream, logits);
   if (stream.first_token_at == TimePoint()) stream.first_token_at = clock_();
   if (contains(request.end_tokens, sample.token)) {
     stream.result.end_token = sample.token;

@@ -66,6 +66,7 @@ class EngineCore {
   // Rows [n, V] of the logits after tokens `first` and following of the text.
   void check_rows(int64_t first, std::span<const float> rows) const;
   void report_rows(Stream& stream, int64_t first, std::span<const float> rows);
+  Sample draw_token(Stream& stream, std::span<const float> logits);
   void choose_token(Stream& stream, std::span<const float> logits);
   void keep_snapshots(Stream& stream, int64_t first, int64_t end);
   void prompt_is_computed(Stream& stream);

@@ -80,6 +80,7 @@ SampleResult generate(Engine& engine, std::span<const int32_t> prompt, const Gen
                       .sampling = options.sampling,
                       .end_tokens = options.end_tokens,
                       .new_tokens_max = options.new_tokens_max,
+                      .make_constraint = options.make_constraint,
                       .snapshot_positions = options.snapshot_positions,
                       .listener = nullptr},
                      listener, options.should_cancel);

@@ -16,6 +16,7 @@ struct GenerationOptions {
   int64_t new_tokens_max = 0;
   std::vector<int32_t> end_tokens = {};          // each ends the answer and is not part of it
   std::vector<int64_t> snapshot_positions = {};  // as Request's
+  ConstraintFactory make_constraint = {};        // as Request's
   // Asked on the calling thread several times a second. Empty: never.
   std::function<bool()> should_cancel = {};
 };

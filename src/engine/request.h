@@ -14,6 +14,7 @@
 
 #include "engine/sampler.h"
 #include "engine/sampling_params.h"
+#include "engine/token_constraint.h"
 
 namespace beryl::engine {
 
@@ -76,8 +77,10 @@ struct Request {
   std::vector<int32_t> end_tokens = {};  // each ends an answer and is not part of it
   int64_t new_tokens_min = 0;            // before as many no end token can be chosen
   int64_t new_tokens_max = 0;            // 0: the prompt alone is computed
-  int32_t samples = 1;                   // answers to the prompt, which is computed once; sample i draws by i
-  int32_t priority = 0;                  // higher ones are admitted earlier and preempted later
+  // What every answer must follow, and where it may end; empty: anything goes. Not with new_tokens_min.
+  ConstraintFactory make_constraint = {};
+  int32_t samples = 1;   // answers to the prompt, which is computed once; sample i draws by i
+  int32_t priority = 0;  // higher ones are admitted earlier and preempted later
   std::optional<TimePoint> deadline = {};
   // Log-probabilities of the prompt's tokens, with so many alternatives. Such a request takes nothing from
   // the prefix cache, since rows that were computed earlier left no logits.

@@ -55,6 +55,11 @@ void validate(const Request& request, const EngineOptions& options, int64_t wind
   check_range("samples", request.samples, 1, options.samples_max);
   check_range("new_tokens_max", request.new_tokens_max, 0, INT64_MAX / 2);
   check_range("new_tokens_min", request.new_tokens_min, 0, request.new_tokens_max);
+  if (request.make_constraint && request.new_tokens_min > 0) {
+    throw Error(
+        ErrorCode::kInvalidInput,
+        "new_tokens_min and a constraint exclude each other: the constraint says where an answer ends");
+  }
   if (request.prompt_logprobs) check_range("prompt_logprobs", *request.prompt_logprobs, 0, kTopLogprobsMax);
   check_fits(request, options, window);
 }

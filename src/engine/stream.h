@@ -55,7 +55,8 @@ struct Stream {
   // The loop's own notes.
   SamplingParams sampling = {};  // what the next token is chosen by
   TokenHistory history = {};
-  int64_t prompt_rows_reported = 0;  // with Request::wants_every_prompt_row()
+  std::unique_ptr<TokenConstraint> constraint = nullptr;  // made for the first new token
+  int64_t prompt_rows_reported = 0;                       // with Request::wants_every_prompt_row()
   bool was_admitted = false;
   bool has_ended = false;
   SampleResult result = {};

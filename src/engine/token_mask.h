@@ -1,6 +1,7 @@
 // The set of tokens that may come next, as one bit per token of the vocabulary.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,6 +22,10 @@ class TokenMask {
   void forbid(int32_t token) { words_[word_of(token)] &= ~bit_of(token); }
   bool allows(int32_t token) const { return (words_[word_of(token)] & bit_of(token)) != 0; }
   std::span<const uint64_t> words() const { return words_; }
+  // Exactly the tokens of these words, of which there may be fewer than here: the rest is forbidden.
+  void assign(std::span<const uint64_t> words) {
+    std::ranges::fill(std::ranges::copy(words, words_.begin()).out, words_.end(), uint64_t{0});
+  }
 
  private:
   static size_t word_of(int32_t token) { return static_cast<size_t>(token) / 64; }

@@ -25,5 +25,14 @@ TEST(TokenMaskTest, WordsHoldOneBitPerToken) {
   EXPECT_EQ(mask.words()[2], 2U);
 }
 
+TEST(TokenMaskTest, TakesFewerWordsThanItHas) {
+  TokenMask mask(130);
+  mask.allow(3);
+  mask.allow(129);
+  mask.assign(std::vector<uint64_t>{1, 2});
+  EXPECT_EQ(std::vector<uint64_t>(mask.words().begin(), mask.words().end()),
+            (std::vector<uint64_t>{1, 2, 0}));
+}
+
 }  // namespace
 }  // namespace beryl::engine
