@@ -89,36 +89,77 @@ std::string routing_name(eval::BenchRouting routing) {
   return {};
 }
 
-int measure(const BenchCommandOptions& options, const Subject& subject, std::ostream& out) {
-  const int threads = thread_count(options.model);
-  const auto backend = backend::make_cpu_backend({.threads = threads, .compute = options.model.compute});
-  eval::BenchOptions bench = options.bench;
-  bench.routing = routing_of(options);
-  BenchReport report = {.subject = subject.name,
-                        .routing = subject.config->is_moe() ? routing_name(bench.routing) : "",
-                        .threads = threads,
-                        .compute = options.model.compute,
-                        .published_bytes = subject.weights->published_bytes(),
-                        .resident_bytes = model::resident_bytes(*subject.config, *subject.weights, *backend),
-                        .cache_bytes = eval::bench_cache_bytes(*subject.config, *backend, bench),
-                        .result = {}};
-  check_memory(report);
+// A subject in memory.
+struct Loaded {
+  const Subject& subject;
+  const BenchCommandOptions& options;
+  backend::Backend& backend;
   model::Network network;
-  {
-    ProgressBar progress(options.made_up.shape.empty() ? "loading" : "making up weights");
-    network = model::load_network(*subject.config, *subject.weights, *backend, progress);
-  }
+};
+
+Loaded load(const BenchCommandOptions& options, const Subject& subject, backend::Backend& backend) {
+  ProgressBar progress(options.made_up.shape.empty() ? "loading" : "making up weights");
+  return {.subject = subject,
+          .options = options,
+          .backend = backend,
+          .network = model::load_network(*subject.config, *subject.weights, backend, progress)};
+}
+
+eval::BenchResult measure_passes(const Loaded& loaded, const eval::BenchOptions& options, int threads) {
   const backend::Isa isa = backend::chosen_isa();
   const eval::MachineLimits limits = {
       .read_bandwidth = [&] { return measure_read_bandwidth(threads, kLimitTime); },
       .multiply_peak = [&] { return backend::measure_multiply_peak(isa, threads, kLimitTime); }};
-  {
-    RunsLine progress;
-    report.result = eval::run_bench({.network = network,
-                                     .weights = *subject.weights,
-                                     .backend = *backend,
-                                     .compute = options.model.compute},
-                                    bench, limits, progress);
+  RunsLine progress;
+  return eval::run_bench({.network = loaded.network,
+                          .weights = *loaded.subject.weights,
+                          .backend = loaded.backend,
+                          .compute = loaded.options.model.compute},
+                         options, limits, progress);
+}
+
+void run_passes(const BenchCommandOptions& options, const Subject& subject, backend::Backend& backend,
+                BenchReport& report) {
+  eval::BenchOptions bench = options.bench;
+  bench.routing = routing_of(options);
+  report.cache_bytes = eval::bench_cache_bytes(*subject.config, backend, bench);
+  check_memory(report);
+  report.result = measure_passes(load(options, subject, backend), bench, report.threads);
+}
+
+void run_streams(const BenchCommandOptions& options, const Subject& subject, backend::Backend& backend,
+                 BenchReport& report) {
+  eval::EngineBenchOptions bench = options.engine;
+  bench.runs = options.bench.runs;
+  bench.steps = options.bench.steps;
+  bench.chunk_tokens = options.bench.chunk;
+  bench.routing = routing_of(options);
+  const engine::MemoryPlan plan = eval::plan_engine_bench(*subject.config, backend, report.resident_bytes,
+                                                          read_memory().available_bytes, bench);
+  report.cache_bytes = plan.kv_bytes;
+  report.step_seconds = bench.step_seconds;
+  fmt::print(stderr, "memory: weights {}, keys and values {}, working memory {}; available {}\n",
+             format_bytes(plan.weight_bytes), format_bytes(plan.kv_bytes), format_bytes(plan.working_bytes),
+             format_bytes(plan.available_bytes));
+  const Loaded loaded = load(options, subject, backend);
+  RunsLine progress;
+  report.streams =
+      eval::run_engine_bench({.network = loaded.network, .backend = backend, .plan = plan}, bench, progress);
+}
+
+int measure(const BenchCommandOptions& options, const Subject& subject, std::ostream& out) {
+  const int threads = thread_count(options.model);
+  const auto backend = backend::make_cpu_backend({.threads = threads, .compute = options.model.compute});
+  BenchReport report = {.subject = subject.name,
+                        .routing = subject.config->is_moe() ? routing_name(routing_of(options)) : "",
+                        .threads = threads,
+                        .compute = options.model.compute,
+                        .published_bytes = subject.weights->published_bytes(),
+                        .resident_bytes = model::resident_bytes(*subject.config, *subject.weights, *backend)};
+  if (options.engine.streams.empty()) {
+    run_passes(options, subject, *backend, report);
+  } else {
+    run_streams(options, subject, *backend, report);
   }
   if (options.json) {
     print_bench_json(out, report);
@@ -137,15 +178,16 @@ BenchCommandOptions fitted_to(BenchCommandOptions options, const checkpoint::Mod
   return options;
 }
 
-void check_positions(const checkpoint::ModelConfig& config, const eval::BenchOptions& options) {
+void check_positions(const checkpoint::ModelConfig& config, const BenchCommandOptions& options) {
+  if (!options.engine.streams.empty()) return;  // has a plan of its own
   const auto check = [&](int64_t tokens) {
     if (tokens <= config.position_count_max) return;
     throw Error(ErrorCode::kInvalidInput,
                 fmt::format("{} tokens, but the model has {} positions", tokens, config.position_count_max),
                 "choose shorter prompts (--prompt), shorter depths (--depth) or fewer steps (--steps)");
   };
-  for (const int64_t tokens : options.prompts) check(tokens);
-  for (const int64_t depth : options.depths) check(depth + options.steps);
+  for (const int64_t tokens : options.bench.prompts) check(tokens);
+  for (const int64_t depth : options.bench.depths) check(depth + options.bench.steps);
 }
 
 // As made_up names it: "26b-a4b nvfp4, head bf16, 4 layers".
@@ -183,6 +225,31 @@ void add_measured(CLI::App& command, BenchCommandOptions& all) {
   command.add_flag_callback("--no-decode", [&options] { options.depths.clear(); }, "Measure prefill only");
 }
 
+void add_streams(CLI::App& command, eval::EngineBenchOptions& options) {
+  CLI::Option* streams =
+      command
+          .add_option("--streams", options.streams,
+                      "Measure the engine instead, with so many requests at a time: throughput, gaps between "
+                      "tokens, and both beside long prompts")
+          ->delimiter(',')
+          ->check(CLI::Range(1, 1024));
+  for (const char* other : {"--prompt", "--depth", "--batch"}) {
+    streams->excludes(command.get_option(other));
+  }
+  command
+      .add_option("--long-prompt", options.long_prompt_tokens,
+                  "Tokens of a prompt that is admitted while streams decode; 0: none")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str()
+      ->needs(streams);
+  command
+      .add_option_function<int64_t>(
+          "--step-ms", [&options](int64_t ms) { options.step_seconds = static_cast<double>(ms) / 1e3; },
+          "Time of a step while streams decode, as serve's (default: 1000)")
+      ->check(CLI::Range(1, 60'000))
+      ->needs(streams);
+}
+
 }  // namespace
 
 void add_bench_options(CLI::App& command, BenchCommandOptions& options) {
@@ -208,6 +275,7 @@ void add_bench_options(CLI::App& command, BenchCommandOptions& options) {
       .add_option("--routing", options.routing, "Experts of tokens: uniform (default of shapes) or skewed")
       ->transform(CLI::IsMember({"uniform", "skewed"}, CLI::ignore_case));
   add_measured(command, options);
+  add_streams(command, options.engine);
   command.add_flag("--json", options.json, "Print one JSON object");
 }
 
@@ -220,14 +288,14 @@ int run_bench_command(const BenchCommandOptions& options, std::ostream& out) {
   if (!options.made_up.shape.empty()) {
     const eval::MadeUpModel made_up = eval::make_up_model(options.made_up);
     const BenchCommandOptions fitted = fitted_to(options, made_up.config);
-    check_positions(made_up.config, fitted.bench);
+    check_positions(made_up.config, fitted);
     return measure(
         fitted,
         {.name = made_up_name(options.made_up), .config = &made_up.config, .weights = &made_up.weights}, out);
   }
   const checkpoint::Checkpoint checkpoint = open_checkpoint(options.model);
   const BenchCommandOptions fitted = fitted_to(options, checkpoint.config());
-  check_positions(checkpoint.config(), fitted.bench);
+  check_positions(checkpoint.config(), fitted);
   return measure(
       fitted,
       {.name = checkpoint.path().string(), .config = &checkpoint.config(), .weights = &checkpoint.weights()},

@@ -1,5 +1,5 @@
 // beryl bench MODEL | --shape NAME --format NAME: speed of prefill and decode, next to what this machine can
-// do at most, measured in the same run.
+// do at most, measured in the same run; with --streams, of the engine when many are answered at a time.
 #pragma once
 
 #include <iosfwd>
@@ -7,6 +7,7 @@
 
 #include "cli/loaded_model.h"
 #include "eval/bench.h"
+#include "eval/bench_engine.h"
 #include "eval/bench_model.h"
 
 namespace beryl::cli {
@@ -17,6 +18,8 @@ struct BenchCommandOptions {
   std::string routing = "";     // empty: "uniform" for shapes, the router's choice for MODEL
   eval::BenchOptions bench = {.prompts = {512}, .depths = {0, 4096}, .batches = {1, 8}};
   bool has_own_depths = false;  // asked for; else those of the defaults that the model has positions for
+  // With numbers of streams the engine is measured, and nothing else; runs, steps and chunk are those above.
+  eval::EngineBenchOptions engine = {};
   bool json = false;
 };
 

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
+#include <utility>
 
 #include "backend/cpu/cpu_backend.h"
 #include "base/machine.h"
@@ -15,6 +18,79 @@ namespace {
 
 std::string_view compute_name(backend::Compute compute) {
   return compute == backend::Compute::kF32 ? "f32" : "bf16";
+}
+
+// A step's time may be exceeded by so much before answers that are being written are held up by prompts.
+constexpr double kGapGoal = 1.5;
+constexpr double kMilli = 1e3;
+
+nlohmann::json to_json(const eval::Gaps& gaps) {
+  return {{"count", gaps.count},
+          {"p50_ms", gaps.p50_seconds * kMilli},
+          {"p99_ms", gaps.p99_seconds * kMilli},
+          {"max_ms", gaps.max_seconds * kMilli}};
+}
+
+nlohmann::json to_json(const eval::LongPromptsResult& prompts, double step_seconds) {
+  const double goal = kGapGoal * step_seconds;
+  return {{"prompts", prompts.prompts},
+          {"prompt_tokens", prompts.prompt_tokens},
+          {"seconds", prompts.seconds},
+          {"prompt_tokens_per_second", prompts.prompt_tokens_per_second()},
+          {"stream_tokens", prompts.stream_tokens},
+          {"stream_tokens_per_second", prompts.stream_tokens_per_second()},
+          {"gaps", to_json(prompts.gaps)},
+          {"p99_goal_ms", goal * kMilli},
+          {"meets_goal", prompts.gaps.p99_seconds <= goal}};
+}
+
+// How many times the speed of one stream; absent when that was not measured.
+std::optional<double> times_one(const BenchReport& report, const eval::ManyStreamsResult& row) {
+  const auto one = std::ranges::find(report.streams, 1, &eval::ManyStreamsResult::streams);
+  if (one == report.streams.end()) return {};
+  return row.tokens_per_second() / one->tokens_per_second();
+}
+
+nlohmann::json streams_json(const BenchReport& report) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const eval::ManyStreamsResult& row : report.streams) {
+    nlohmann::json json = {{"streams", row.streams},
+                           {"tokens", row.tokens},
+                           {"seconds", row.seconds},
+                           {"tokens_per_second", row.tokens_per_second()},
+                           {"gaps", to_json(row.gaps)}};
+    if (const auto times = times_one(report, row)) json["times_one_stream"] = *times;
+    if (row.long_prompts) json["long_prompts"] = to_json(*row.long_prompts, report.step_seconds);
+    rows.push_back(std::move(json));
+  }
+  return rows;
+}
+
+void print_streams_alone(std::ostream& out, const BenchReport& report) {
+  fmt::print(out, "\n{:>8} {:>10} {:>8} {:>11} {:>11}\n", "streams", "tokens/s", "x one", "p50 gap ms",
+             "p99 gap ms");
+  for (const eval::ManyStreamsResult& row : report.streams) {
+    const auto times = times_one(report, row);
+    fmt::print(out, "{:>8} {:>10.2f} {:>8} {:>11.1f} {:>11.1f}\n", row.streams, row.tokens_per_second(),
+               times ? fmt::format("{:.2f}", *times) : "-", row.gaps.p50_seconds * kMilli,
+               row.gaps.p99_seconds * kMilli);
+  }
+}
+
+void print_long_prompts(std::ostream& out, const BenchReport& report) {
+  const auto& first = report.streams.front().long_prompts;
+  if (!first) return;
+  fmt::print(out, "\nbeside a prompt of {} tokens, steps of {:.0f} ms; goal of the p99 gap: {:.0f} ms\n",
+             first->prompt_tokens, report.step_seconds * kMilli, kGapGoal * report.step_seconds * kMilli);
+  fmt::print(out, "{:>8} {:>10} {:>6} {:>11} {:>11} {:>5} {:>16}\n", "streams", "tokens/s", "gaps",
+             "p50 gap ms", "p99 gap ms", "goal", "prompt tokens/s");
+  for (const eval::ManyStreamsResult& row : report.streams) {
+    const eval::LongPromptsResult& prompts = *row.long_prompts;
+    const bool is_met = prompts.gaps.p99_seconds <= kGapGoal * report.step_seconds;
+    fmt::print(out, "{:>8} {:>10.2f} {:>6} {:>11.1f} {:>11.1f} {:>5} {:>16.2f}\n", row.streams,
+               prompts.stream_tokens_per_second(), prompts.gaps.count, prompts.gaps.p50_seconds * kMilli,
+               prompts.gaps.p99_seconds * kMilli, is_met ? "met" : "no", prompts.prompt_tokens_per_second());
+  }
 }
 
 }  // namespace
@@ -31,6 +107,10 @@ void print_bench_json(std::ostream& out, const BenchReport& report) {
                          {"prefill", nlohmann::json::array()},
                          {"decode", nlohmann::json::array()}};
   if (!report.routing.empty()) json["routing"] = report.routing;
+  if (!report.streams.empty()) {
+    json["step_ms"] = report.step_seconds * kMilli;
+    json["streams"] = streams_json(report);
+  }
   for (const eval::PrefillResult& row : report.result.prefill) {
     json["prefill"].push_back({{"tokens", row.tokens},
                                {"seconds", row.seconds},
@@ -74,6 +154,9 @@ void print_bench_table(std::ostream& out, const BenchReport& report) {
                row.batch, row.tokens_per_second(), format_bytes(static_cast<uint64_t>(row.bytes_per_token())),
                row.bytes_per_second() / 1e9, row.read_bandwidth / 1e9, row.share() * 100);
   }
+  if (report.streams.empty()) return;
+  print_streams_alone(out, report);
+  print_long_prompts(out, report);
 }
 
 }  // namespace beryl::cli

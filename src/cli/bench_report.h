@@ -3,9 +3,11 @@
 
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
 #include "eval/bench.h"
+#include "eval/bench_engine.h"
 
 namespace beryl::cli {
 
@@ -19,6 +21,8 @@ struct BenchReport {
   uint64_t resident_bytes = 0;
   uint64_t cache_bytes = 0;
   eval::BenchResult result;
+  std::vector<eval::ManyStreamsResult> streams;  // instead of the result, when the engine was measured
+  double step_seconds = 0;                       // that it was given
 };
 
 void print_bench_json(std::ostream& out, const BenchReport& report);

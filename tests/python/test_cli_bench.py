@@ -72,6 +72,45 @@ def test_prints_a_table(beryl):
     assert re.search(r"^ +80 +3( +[\d.]+)( +[\d.]+ [kMG]?B)( +[\d.]+){3} %$", done.stdout, re.M), done.stdout
 
 
+STREAMS = ("--streams", "1,3", "--runs", "2", "--steps", "4", "--long-prompt", "200", "--step-ms", "20")
+
+
+@pytest.mark.parametrize("subject", [(*TINY, "int4-g32"), (*TINY, "fp8", "--routing", "skewed"), ("models/demo",)])
+def test_measures_streams(bench, subject):
+    found = bench(*subject, *STREAMS)
+    assert found["prefill"] == found["decode"] == []
+    assert found["step_ms"] == 20
+    assert found["cache_bytes"] > 0
+    assert [row["streams"] for row in found["streams"]] == [1, 3]
+    one = found["streams"][0]["tokens_per_second"]
+    for row in found["streams"]:
+        assert row["tokens"] == row["gaps"]["count"] == row["streams"] * 2 * 4
+        assert row["tokens_per_second"] == pytest.approx(row["tokens"] / row["seconds"])
+        assert row["times_one_stream"] == pytest.approx(row["tokens_per_second"] / one)
+        prompts = row["long_prompts"]
+        assert (prompts["prompts"], prompts["prompt_tokens"], prompts["p99_goal_ms"]) == (2, 200, 30)
+        assert prompts["prompt_tokens_per_second"] == pytest.approx(2 * 200 / prompts["seconds"])
+        assert prompts["stream_tokens"] == prompts["gaps"]["count"] > 0
+        assert prompts["meets_goal"] == (prompts["gaps"]["p99_ms"] <= 30)
+        for gaps in row["gaps"], prompts["gaps"]:
+            assert 0 < gaps["p50_ms"] <= gaps["p99_ms"] <= gaps["max_ms"]
+
+
+def test_measures_streams_without_prompts(bench):
+    found = bench(*TINY, "fp8", "--streams", "2", "--runs", "1", "--steps", "2", "--long-prompt", "0")
+    assert found["streams"][0].keys() == {"streams", "tokens", "seconds", "tokens_per_second", "gaps"}
+
+
+def test_prints_tables_of_streams(beryl):
+    done = beryl("bench", *TINY, "fp8", *STREAMS)
+    assert done.returncode == 0, done.stderr
+    assert "prefill" not in done.stdout
+    assert re.search(r"^ +streams +tokens/s +x one +p50 gap ms +p99 gap ms$", done.stdout, re.M)
+    assert re.search(r"^ +1 +[\d.]+ +1\.00( +[\d.]+){2}$", done.stdout, re.M), done.stdout
+    assert "beside a prompt of 200 tokens, steps of 20 ms; goal of the p99 gap: 30 ms" in done.stdout
+    assert re.search(r"^ +3 +[\d.]+ +\d+( +[\d.]+){2} +(met|no) +[\d.]+$", done.stdout, re.M), done.stdout
+
+
 def test_leaves_out_default_depths_beyond_the_model(bench):
     found = bench("models/demo", "--prompt", "16", "--batch", "1", "--runs", "1", "--steps", "2")
     assert [row["depth"] for row in found["decode"]] == [0]
@@ -95,6 +134,10 @@ def test_computes_in_f32(bench):
     (("models/demo", "--shape", "tiny", "--format", "fp8"), "excludes"),
     (("models/demo", "--prompt", "0"), "--prompt"),
     (("--shape", "tiny", "--format", "fp8", "--prompt", "1000000"), "1000000 tokens, but the model has 262144 positions"),
+    (("models/demo", "--streams", "2", "--long-prompt", "4096"), "texts of up to 4097 tokens, but the model has 4096 positions"),
+    (("models/demo", "--streams", "2", "--depth", "0"), "excludes"),
+    (("models/demo", "--step-ms", "500"), "--streams"),
+    (("models/demo", "--streams", "0"), "--streams"),
 ])
 def test_refuses(beryl, arguments, message):
     done = beryl("bench", *arguments)
