@@ -31,8 +31,8 @@ class RecordingResponder final : public HttpResponder {
   void write(std::string piece) override { pieces.push_back(std::move(piece)); }
   void finish() override { ++last_words; }
   void on_gone(std::function<void()> callback) override { gone = std::move(callback); }
-  void note(std::string_view name, std::string value) override {
-    notes[std::string(name)] = std::move(value);
+  void note(std::string_view name, std::string_view value) override {
+    notes[std::string(name)] = std::string(value);
   }
 
   Json json() const { return Json::parse(response.body); }

@@ -55,7 +55,7 @@ class HttpResponder {
   virtual void on_gone(std::function<void()> callback) = 0;
   // A figure for the request's line in the access log ("prompt_tokens", "12"), before the answer is complete.
   // Never text of a prompt or an answer. Names are constants.
-  virtual void note(std::string_view /*name*/, std::string /*value*/) {}
+  virtual void note(std::string_view /*name*/, std::string_view /*value*/) {}
 };
 
 // What answers requests. Called on a thread of the transport: must return soon, and may answer later.

@@ -133,8 +133,8 @@ void HttpConnection::on_head() {
   HttpGate::Verdict verdict = shared_.gate.check(head);
   if (!verdict.caller.empty()) record.client = verdict.caller;
   if (verdict.answer) {
-    if (head.has_body()) return refuse(*std::move(verdict.answer));
-    return respond(*std::move(verdict.answer));
+    if (head.has_body()) return refuse(*verdict.answer);
+    return respond(*verdict.answer);
   }
   if (head.has_body()) {
     state_ = State::kBody;
@@ -152,7 +152,7 @@ void HttpConnection::on_request() {
   if (shared_.is_draining) {
     HttpResponse response = http_error(503, "the server is shutting down");
     response.headers.emplace_back("Retry-After", "5");
-    return refuse(std::move(response));
+    return refuse(response);
   }
   HttpHead& head = parser_.head();
   HttpRequest request = {.method = current_.is_head ? "GET" : head.method,
@@ -220,7 +220,7 @@ void HttpConnection::check_body_rate() {
 void HttpConnection::answer(uint64_t number, HttpResponse response, HttpNotes notes) {
   post_for(number, [this, response = std::move(response), notes = std::move(notes)]() mutable {
     current_.record.notes = std::move(notes);
-    respond(std::move(response));
+    respond(response);
   });
 }
 
@@ -257,12 +257,12 @@ void HttpConnection::abandon(uint64_t number) {
   });
 }
 
-void HttpConnection::refuse(HttpResponse response) {
+void HttpConnection::refuse(const HttpResponse& response) {
   current_.keeps_alive = false;
-  respond(std::move(response));
+  respond(response);
 }
 
-void HttpConnection::respond(HttpResponse response) {
+void HttpConnection::respond(const HttpResponse& response) {
   deadline_.cancel();
   state_ = State::kAnswering;
   std::string bytes = start_answer(response, HttpFraming::kLength);
@@ -288,7 +288,8 @@ std::string HttpConnection::start_answer(const HttpResponse& response, HttpFrami
 
 void HttpConnection::end_body() {
   current_.is_answered = true;
-  if (outbox_.empty()) on_all_written();
+  // Not at once: the next request may be in the inbox already, and one must not be answered inside another.
+  if (outbox_.empty()) post([this] { on_all_written(); });
 }
 
 void HttpConnection::on_all_written() {

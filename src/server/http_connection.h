@@ -87,8 +87,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   void check_body_rate();
 
   // Answers in place of the protocol; the connection ends with it.
-  void refuse(HttpResponse response);
-  void respond(HttpResponse response);
+  void refuse(const HttpResponse& response);
+  void respond(const HttpResponse& response);
   // Notes down how the answer begins, and returns the bytes of its head.
   std::string start_answer(const HttpResponse& response, HttpFraming framing);
   void end_body();

@@ -59,9 +59,9 @@ void HttpExchange::on_gone(std::function<void()> callback) {
   callback();
 }
 
-void HttpExchange::note(std::string_view name, std::string value) {
+void HttpExchange::note(std::string_view name, std::string_view value) {
   const std::lock_guard lock(mutex_);
-  if (connection_) notes_.emplace_back(name, std::move(value));
+  if (connection_) notes_.emplace_back(name, value);
 }
 
 void HttpExchange::lose() {

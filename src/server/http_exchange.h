@@ -31,7 +31,7 @@ class HttpExchange final : public HttpResponder {
   void write(std::string piece) override;
   void finish() override;
   void on_gone(std::function<void()> callback) override;
-  void note(std::string_view name, std::string value) override;
+  void note(std::string_view name, std::string_view value) override;
 
   // For the connection, on its thread: the client is gone. Calls what on_gone() was given.
   void lose();

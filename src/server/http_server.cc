@@ -55,8 +55,7 @@ bool is_answered(const stream_protocol::endpoint& address) {
   asio::io_context context;
   Socket socket(context);
   error_code error;
-  socket.connect(address, error);
-  return !error;
+  return !socket.connect(address, error);
 }
 
 // An address in the form that asio uses for all protocols.
@@ -105,15 +104,15 @@ void HttpServer::listen() {
   const std::string name =
       is_unix ? options_.unix_socket.string() : fmt::format("{}:{}", options_.host, options_.port);
   error_code error;
-  acceptor_.open(address.protocol(), error);
-  if (!error && !is_unix) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
+  error = acceptor_.open(address.protocol(), error);
+  if (!error && !is_unix) error = acceptor_.set_option(asio::socket_base::reuse_address(true), error);
   if (is_unix && std::filesystem::is_socket(options_.unix_socket) && !is_answered(address)) {
     ::unlink(options_.unix_socket.c_str());  // what an earlier run left behind
   }
   const mode_t mask = ::umask(0077);
-  if (!error) acceptor_.bind(address, error);
+  if (!error) error = acceptor_.bind(address, error);
   ::umask(mask);
-  if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+  if (!error) error = acceptor_.listen(asio::socket_base::max_listen_connections, error);
   if (error) {
     throw Error(ErrorCode::kIo, fmt::format("cannot listen on {}: {}", name, error.message()),
                 error == asio::error::address_in_use
@@ -200,7 +199,7 @@ bool HttpServer::close_longest_idle() {
 
 void HttpServer::start_connection(Socket socket, const Peer& peer) {
   error_code ignored;
-  if (options_.unix_socket.empty()) socket.set_option(tcp::no_delay(true), ignored);
+  if (options_.unix_socket.empty()) ignored = socket.set_option(tcp::no_delay(true), ignored);
   const asio::any_io_executor executor = socket.get_executor();
   auto stream = tls_ ? make_tls_stream(std::move(socket), *tls_) : make_plain_stream(std::move(socket));
   const auto connection = std::make_shared<HttpConnection>(shared_, std::move(stream), executor, peer.name);
@@ -219,9 +218,9 @@ void HttpServer::refuse(Socket socket) {
   response.headers.emplace_back("Retry-After", "1");
   const std::string bytes = http_response_head(response, {.keeps_alive = false}) + response.body;
   error_code ignored;
-  socket.non_blocking(true, ignored);
+  ignored = socket.non_blocking(true, ignored);
   socket.write_some(asio::buffer(bytes), ignored);  // fits into the empty buffer of a new socket
-  socket.shutdown(Socket::shutdown_send, ignored);
+  ignored = socket.shutdown(Socket::shutdown_send, ignored);
 }
 
 void HttpServer::on_closed(const HttpConnection& connection) {
@@ -235,7 +234,7 @@ void HttpServer::on_closed(const HttpConnection& connection) {
 void HttpServer::stop_listening() {
   asio::post(strand_, [this] {
     error_code ignored;
-    acceptor_.close(ignored);
+    ignored = acceptor_.close(ignored);
     retry_.cancel();
   });
 }
