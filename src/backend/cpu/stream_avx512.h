@@ -22,6 +22,7 @@ inline void prefetch(const unsigned char* from) {
 // not read in the order of memory; but from `ahead` on they are asked for in that order, which memory serves
 // best.
 template <typename Codes, int kTokens, int kSegments>
+// Always inlined, its parameters cost nothing. NOLINTNEXTLINE(readability-function-size)
 [[gnu::always_inline]] inline void sum_segments(const PanelShape& shape, const Codes& codes,
                                                 const Segment* segments, const uint16_t* const* x,
                                                 int64_t lines, const unsigned char* ahead,
