@@ -123,7 +123,8 @@ void store_columns(ScaleKind kind, const Numbers& numbers, const Place& place) {
 }
 
 Numbers of_panel(const std::vector<float>& values, const PanelRows& rows, int64_t columns) {
-  return {.first = values.data() + rows.first * columns, .rows = rows.count, .columns = columns};
+  const float* first = values.empty() ? nullptr : values.data() + rows.first * columns;
+  return {.first = first, .rows = rows.count, .columns = columns};
 }
 
 void pack_inner(const PackedLayout& layout, const PanelRows& rows, std::byte* panel) {
