@@ -52,8 +52,8 @@ class Workspace {
   std::unique_ptr<backend::Routing> routing_;
 };
 
-// Writes the logits of batch.logit_rows to `logits`, [logit_rows, V]. False: the pass was given up, there are no
-// logits, and what the rows' places in the cache hold is undefined.
+// Writes the logits of batch.logit_rows to `logits`, [logit_rows, V]. False: the pass was given up, there are
+// no logits, and what the rows' places in the cache hold is undefined.
 bool forward(const Network& network, backend::Backend& backend, const Batch& batch, backend::Cache& cache,
              Workspace& workspace, std::span<float> logits);
 
