@@ -27,7 +27,8 @@ void check_fits(const Request& request, const EngineOptions& options, int64_t wi
   const int64_t room = options.context_max - (request.new_tokens_max > 0 ? 1 : 0);
   if (prompt > room) {
     throw Error(ErrorCode::kInvalidInput,
-                fmt::format("the prompt comes to {} tokens, but there is room for {}", prompt, room),
+                fmt::format("the prompt comes to {} tokens, but there is room for {} in a context of {}",
+                            prompt, room, options.context_max),
                 "shorten the prompt, or make room for a longer text (--ctx)");
   }
   const int64_t length = std::min(options.context_max, prompt + request.new_tokens_max);
