@@ -254,7 +254,7 @@ bool HttpServer::drain(std::chrono::steady_clock::time_point deadline) {
   for (const auto& connection : open_connections()) connection->drain();
   std::unique_lock lock(mutex_);
   changed_.wait_until(lock, deadline, [this] { return connections_.empty() || is_cut_; });
-  const bool is_done = connections_.empty();
+  const bool is_done = connections_.empty() && !is_cut_;
   lock.unlock();
   cut();
   return is_done;
