@@ -15,8 +15,8 @@ using boost::system::error_code;
 
 void close_socket(Socket& socket) {
   error_code ignored;
-  socket.shutdown(Socket::shutdown_both, ignored);
-  socket.close(ignored);
+  ignored = socket.shutdown(Socket::shutdown_both, ignored);
+  ignored = socket.close(ignored);
 }
 
 class PlainStream final : public HttpStream {
@@ -34,7 +34,7 @@ class PlainStream final : public HttpStream {
   }
   void end_writing(std::shared_ptr<void>) override {
     error_code ignored;
-    socket_.shutdown(Socket::shutdown_send, ignored);
+    ignored = socket_.shutdown(Socket::shutdown_send, ignored);
   }
   void close() override { close_socket(socket_); }
 
@@ -87,9 +87,9 @@ std::unique_ptr<asio::ssl::context> make_tls_context(const TlsFiles& files) {
   // A client could make the server compute by asking again and again.
   ::SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   error_code error;
-  context->use_certificate_chain_file(files.certificate.string(), error);
+  error = context->use_certificate_chain_file(files.certificate.string(), error);
   if (error) refuse_file("certificate", files.certificate, error);
-  context->use_private_key_file(files.key.string(), asio::ssl::context::pem, error);
+  error = context->use_private_key_file(files.key.string(), asio::ssl::context::pem, error);
   if (error) refuse_file("key", files.key, error);
   return context;
 }
