@@ -156,4 +156,22 @@ std::string parse_error_reason(const nlohmann::detail::exception& error) {
   return printable(reason);
 }
 
+std::string_view json_kind(nlohmann::json::value_t type) {
+  using Type = nlohmann::json::value_t;
+  switch (type) {
+    case Type::null:
+      return "null";
+    case Type::object:
+      return "an object";
+    case Type::array:
+      return "a list";
+    case Type::string:
+      return "a string";
+    case Type::boolean:
+      return "a boolean";
+    default:
+      return "a number";
+  }
+}
+
 }  // namespace beryl

@@ -22,6 +22,9 @@ nlohmann::json parse_json(std::string_view text, std::string_view source, JsonLi
 nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view source,
                                           JsonLimits limits = {});
 
+// The kind of a value with an article, for messages: "a list". Numbers of all kinds are "a number".
+std::string_view json_kind(nlohmann::json::value_t type);
+
 // What nlohmann's parser says is wrong, without its own labels, printable and bounded: it may quote the file.
 std::string parse_error_reason(const nlohmann::detail::exception& error);
 

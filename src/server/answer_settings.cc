@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/quote.h"
 #include "engine/chat_model.h"
 
@@ -38,7 +39,8 @@ std::vector<engine::LogitBias> read_logit_bias(JsonFields& fields, const ApiMode
   const Json* const object = fields.find("logit_bias");
   if (object == nullptr) return {};
   const std::string path = fields.path_of("logit_bias");
-  if (!object->is_object()) fail_field(path, fmt::format("expected an object, found {}", json_kind(*object)));
+  if (!object->is_object())
+    fail_field(path, fmt::format("expected an object, found {}", json_kind(object->type())));
   if (object->size() > model.limits.logit_bias_max) {
     fail_field(
         path, fmt::format("{} entries, at most {} are allowed", object->size(), model.limits.logit_bias_max));

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/quote.h"
 
 namespace beryl::server {
@@ -62,7 +63,7 @@ ToolUse read_tool_choice(JsonFields& fields) {
       fail_field(path, fmt::format("expected none, auto, required or an object, found {}", quote(name)));
     }
   } else if (!choice->is_object()) {
-    fail_field(path, fmt::format("expected a string or an object, found {}", json_kind(*choice)));
+    fail_field(path, fmt::format("expected a string or an object, found {}", json_kind(choice->type())));
   }
   throw Error(ErrorCode::kUnsupported,
               path + ": calls of tools cannot be forced yet, only \"none\" and \"auto\" are supported");

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace beryl::server {
 namespace {
@@ -61,7 +62,7 @@ std::vector<CompletionPrompt> read_prompts(const Json& prompt, PromptReader& rea
   if (!prompt.is_array()) {
     fail_field("prompt", fmt::format("expected a string, a list of strings, a list of token ids or a list of "
                                      "such lists, found {}",
-                                     json_kind(prompt)));
+                                     json_kind(prompt.type())));
   }
   if (prompt.empty()) fail_field("prompt", "the list is empty");
   if (prompt.front().is_number()) return {reader.read_tokens(prompt, "prompt")};

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace beryl::server {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 constexpr size_t kFieldsMax = 1'000;
 
 [[noreturn]] void fail_kind(std::string_view field, std::string_view expected, const Json& found) {
-  fail_field(field, fmt::format("expected {}, found {}", expected, json_kind(found)));
+  fail_field(field, fmt::format("expected {}, found {}", expected, json_kind(found.type())));
 }
 
 // Numbers like 16.0 count: some languages have no others.
@@ -34,23 +35,6 @@ std::optional<int64_t> as_integer(const Json& json) {
 }
 
 }  // namespace
-
-std::string_view json_kind(const Json& json) {
-  switch (json.type()) {
-    case Json::value_t::null:
-      return "null";
-    case Json::value_t::object:
-      return "an object";
-    case Json::value_t::array:
-      return "a list";
-    case Json::value_t::string:
-      return "a string";
-    case Json::value_t::boolean:
-      return "a boolean";
-    default:
-      return "a number";
-  }
-}
 
 void fail_field(std::string_view field, std::string_view message) {
   throw Error(ErrorCode::kInvalidInput, fmt::format("{}: {}", field, message));

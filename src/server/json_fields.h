@@ -15,9 +15,6 @@ namespace beryl::server {
 
 using Json = nlohmann::ordered_json;
 
-// With an article, for messages: "a list".
-std::string_view json_kind(const Json& json);
-
 // Throws kInvalidInput with "field: message".
 [[noreturn]] void fail_field(std::string_view field, std::string_view message);
 

@@ -21,24 +21,6 @@ using Json = nlohmann::ordered_json;
   throw Error(ErrorCode::kInvalidInput, fmt::format("{}: {}", field, message), std::move(help));
 }
 
-// With an article, for messages.
-std::string_view kind_of(const Json& json) {
-  switch (json.type()) {
-    case Json::value_t::null:
-      return "null";
-    case Json::value_t::object:
-      return "an object";
-    case Json::value_t::array:
-      return "a list";
-    case Json::value_t::string:
-      return "a string";
-    case Json::value_t::boolean:
-      return "a boolean";
-    default:
-      return "a number";
-  }
-}
-
 // Null when there is no such field, or its value is null.
 const Json* find_field(const Json& object, const char* name) {
   const auto field = object.find(name);
@@ -49,14 +31,14 @@ const Json* find_list(const Json& object, const char* name, const std::string& p
   const Json* const list = find_field(object, name);
   if (list == nullptr) return nullptr;
   const std::string field = fmt::format("{}.{}", place, name);
-  if (!list->is_array()) fail(field, fmt::format("expected a list, found {}", kind_of(*list)));
+  if (!list->is_array()) fail(field, fmt::format("expected a list, found {}", json_kind(list->type())));
   if (list->size() > size_max)
     fail(field, fmt::format("{} entries, at most {} are allowed", list->size(), size_max));
   return list;
 }
 
 void expect_object(const Json& json, const std::string& field) {
-  if (!json.is_object()) fail(field, fmt::format("expected an object, found {}", kind_of(json)));
+  if (!json.is_object()) fail(field, fmt::format("expected an object, found {}", json_kind(json.type())));
 }
 
 // Empty when there is no such field.
@@ -64,7 +46,8 @@ std::string read_text(const Json& object, const char* name, const std::string& p
   const Json* const text = find_field(object, name);
   if (text == nullptr) return {};
   if (!text->is_string()) {
-    fail(fmt::format("{}.{}", place, name), fmt::format("expected a string, found {}", kind_of(*text)));
+    fail(fmt::format("{}.{}", place, name),
+         fmt::format("expected a string, found {}", json_kind(text->type())));
   }
   return text->get<std::string>();
 }
@@ -106,7 +89,7 @@ Content read_content(const Json& message, Role role, const std::string& place) {
   }
   if (content->is_string()) return content->get<std::string>();
   if (!content->is_array()) {
-    fail(field, fmt::format("expected a string or a list of parts, found {}", kind_of(*content)),
+    fail(field, fmt::format("expected a string or a list of parts, found {}", json_kind(content->type())),
          role == Role::kTool ? "send the result of a tool as text, for example as its JSON" : "");
   }
   find_list(message, "content", place, kPartsMax);
@@ -242,7 +225,8 @@ Json read_tool(const Json& tool, const std::string& place) {
 }  // namespace
 
 Conversation parse_conversation(const Json& messages, const Json& tools) {
-  if (!messages.is_array()) fail("messages", fmt::format("expected a list, found {}", kind_of(messages)));
+  if (!messages.is_array())
+    fail("messages", fmt::format("expected a list, found {}", json_kind(messages.type())));
   if (messages.empty()) fail("messages", "expected at least one message");
   if (messages.size() > kMessagesMax) {
     fail("messages", fmt::format("{} messages, at most {} are allowed", messages.size(), kMessagesMax));
@@ -267,7 +251,7 @@ Conversation parse_conversation(const Json& messages, const Json& tools) {
 
 std::vector<Json> parse_tools(const Json& tools) {
   if (tools.is_null()) return {};
-  if (!tools.is_array()) fail("tools", fmt::format("expected a list, found {}", kind_of(tools)));
+  if (!tools.is_array()) fail("tools", fmt::format("expected a list, found {}", json_kind(tools.type())));
   if (tools.size() > kToolsMax) {
     fail("tools", fmt::format("{} tools, at most {} are allowed", tools.size(), kToolsMax));
   }
