@@ -46,12 +46,7 @@ struct Model {
 
 struct Running {
   Running(const Model& model, const engine::EngineOptions& options)
-      : runner(model.network, *model.cpu,
-               {.layers = model::cache_layers(model.network.config),
-                .tokens_per_page = options.tokens_per_page,
-                .sliding_pages = options.sliding_pages,
-                .full_pages = options.full_pages}),
-        engine(runner, options) {}
+      : runner(model.network, *model.cpu, options), engine(runner, options) {}
 
   engine::NetworkRunner runner;
   engine::Engine engine;

@@ -66,7 +66,7 @@ class DemoModel {
     network_ = model::load_network(checkpoint_.config(), checkpoint_.weights(), *backend_, progress);
     const engine::MemoryPlan plan =
         engine::plan_memory(network_.config, *backend_, 0, uint64_t{1} << 30U, {.context = 1024});
-    runner_ = std::make_unique<engine::NetworkRunner>(network_, *backend_, plan.cache_shape(network_.config));
+    runner_ = std::make_unique<engine::NetworkRunner>(network_, *backend_, plan.options);
     engine_ = std::make_unique<engine::Engine>(*runner_, plan.options);
     chat_ = std::make_unique<engine::ChatModel>(*engine_, tokenizer_, template_,
                                                 checkpoint_.generation().eos_token_ids);

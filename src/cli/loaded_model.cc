@@ -72,7 +72,7 @@ checkpoint::Checkpoint open_checkpoint(const ModelOptions& options) {
 
 RunningModel::RunningModel(LoadedModel loaded)
     : model(std::move(loaded)),
-      runner(model.network, *model.backend, model.plan.cache_shape(model.network.config)),
+      runner(model.network, *model.backend, model.plan.options),
       engine(runner, model.plan.options) {}
 
 LoadedModel load_model(const ModelOptions& options, checkpoint::Checkpoint checkpoint,

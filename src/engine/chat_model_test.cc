@@ -357,7 +357,7 @@ TEST_P(DemoChatTest, AnswersAsTransformersDid) {
   const text::Tokenizer tokenizer = text::load_tokenizer(kDemo / "tokenizer.json");
   const text::ChatTemplate chat_template(text::load_template_source(kDemo).text, "chat_template.jinja");
   const MemoryPlan plan = plan_memory(network.config, *cpu, 0, uint64_t{1} << 30U, {.context = 256});
-  NetworkRunner runner(network, *cpu, plan.cache_shape(network.config));
+  NetworkRunner runner(network, *cpu, plan.options);
   Engine engine(runner, plan.options);
   ChatModel chat(engine, tokenizer, chat_template, checkpoint.generation().eos_token_ids);
 

@@ -287,6 +287,7 @@ void EngineCore::choose_token(Stream& stream, std::span<const float> logits) {
 void EngineCore::keep_snapshots(Stream& stream, int64_t first, int64_t end) {
   const Request& request = stream.request();
   if (!options_.has_prefix_cache || !request.uses_prefix_cache) return;
+  if (first >= stream.prompt_length - 1) return;  // as in every step of an answer
   // The same prompt again needs its last token run, for the logits.
   const int64_t last = std::min(end, stream.prompt_length - 1);
   std::vector<int64_t> lengths = request.snapshot_positions;
@@ -345,7 +346,7 @@ void EngineCore::remove_ended() {
 
 EngineStats EngineCore::stats() const {
   EngineStats stats = counters_;
-  stats.waiting = waiting_samples();
+  stats.waiting = static_cast<int64_t>(scheduler_.waiting().size());
   stats.running = static_cast<int64_t>(scheduler_.running().size());
   stats.sliding_pages = pools_.sliding.total();
   stats.sliding_pages_used = pools_.sliding.used();

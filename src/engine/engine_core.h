@@ -47,7 +47,6 @@ class EngineCore {
   // step's tokens are cancelled, the pass is given up (and cancel() must follow).
   void step(const std::function<bool(RequestId)>& is_cancelled, const std::function<void()>& on_planned = {});
 
-  int64_t waiting_samples() const { return static_cast<int64_t>(scheduler_.waiting().size()); }
   EngineStats stats() const;
   const PagePools& pools() const { return pools_; }
   const PrefixCache& prefix_cache() const { return cache_; }

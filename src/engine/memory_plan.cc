@@ -8,7 +8,6 @@
 #include "base/checked_math.h"
 #include "base/error.h"
 #include "engine/memory_figures.h"
-#include "model/network.h"
 
 namespace beryl::engine {
 namespace {
@@ -134,13 +133,6 @@ class Planner {
 };
 
 }  // namespace
-
-backend::CacheShape MemoryPlan::cache_shape(const checkpoint::ModelConfig& config) const {
-  return {.layers = model::cache_layers(config),
-          .tokens_per_page = options.tokens_per_page,
-          .sliding_pages = options.sliding_pages,
-          .full_pages = options.full_pages};
-}
 
 MemoryPlan plan_memory(const checkpoint::ModelConfig& config, const backend::Backend& backend,
                        uint64_t weight_bytes, uint64_t available_bytes, const MemoryWishes& wishes) {

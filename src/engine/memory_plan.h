@@ -31,8 +31,6 @@ struct MemoryPlan {
   std::string context_reason;  // why the context is as long as it is, for people
 
   uint64_t total_bytes() const { return weight_bytes + kv_bytes + working_bytes; }
-  // For NetworkRunner.
-  backend::CacheShape cache_shape(const checkpoint::ModelConfig& config) const;
 };
 
 // Errors: kResource with both numbers when weights and one text of the context do not fit into

@@ -5,8 +5,14 @@
 namespace beryl::engine {
 
 NetworkRunner::NetworkRunner(const model::Network& network, backend::Backend& backend,
-                             const backend::CacheShape& shape)
-    : network_(network), backend_(backend), cache_(backend.make_cache(shape)), workspace_(backend) {}
+                             const EngineOptions& options)
+    : network_(network),
+      backend_(backend),
+      cache_(backend.make_cache({.layers = model::cache_layers(network.config),
+                                 .tokens_per_page = options.tokens_per_page,
+                                 .sliding_pages = options.sliding_pages,
+                                 .full_pages = options.full_pages})),
+      workspace_(backend) {}
 
 int64_t NetworkRunner::window() const {
   return std::max<int64_t>(1, network_.config.sliding_window);

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "backend/backend.h"
+#include "engine/engine_options.h"
 #include "model/forward.h"
 #include "model/network.h"
 
@@ -26,8 +27,9 @@ class ModelRunner {
 // The real one.
 class NetworkRunner final : public ModelRunner {
  public:
-  // Borrows network and backend. Errors: kResource when the cache cannot be had.
-  NetworkRunner(const model::Network& network, backend::Backend& backend, const backend::CacheShape& shape);
+  // With pages for an engine of these options. Borrows network and backend. Errors: kResource when the cache
+  // cannot be had.
+  NetworkRunner(const model::Network& network, backend::Backend& backend, const EngineOptions& options);
 
   int64_t vocabulary_size() const override { return network_.config.vocabulary_size; }
   int64_t window() const override;

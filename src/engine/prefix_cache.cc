@@ -88,14 +88,6 @@ void PrefixCache::insert(std::string_view salt, std::span<const int32_t> tokens,
   while (sliding_holds_.pages > sliding_pages_max_) evict_one();
 }
 
-bool PrefixCache::contains(std::string_view salt, std::span<const int32_t> tokens) const {
-  const auto [begin, end] = by_key_.equal_range(key_of(salt, tokens));
-  return std::any_of(begin, end, [&](const auto& candidate) {
-    const Entry& entry = *candidate.second;
-    return entry.salt == salt && std::ranges::equal(entry.tokens, tokens);
-  });
-}
-
 bool PrefixCache::evict_one() {
   if (entries_.empty()) return false;
   ++evictions_;

@@ -34,8 +34,6 @@ class PrefixCache {
   // Keeps a snapshot of `tokens`, all of which must have been computed; when there is one of the same tokens,
   // that one stays and counts as used.
   void insert(std::string_view salt, std::span<const int32_t> tokens, std::unique_ptr<Snapshot> snapshot);
-  // Whether a snapshot of these tokens is there. Not a use of it.
-  bool contains(std::string_view salt, std::span<const int32_t> tokens) const;
   // Forgets the least recently used snapshot. False: there is none.
   bool evict_one();
 

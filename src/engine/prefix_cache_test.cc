@@ -54,8 +54,8 @@ TEST_F(PrefixCacheTest, KeepsOneSnapshotOfTheSameTokens) {
   remember(cache, {1, 2});
   EXPECT_EQ(cache.size(), 1);
   EXPECT_EQ(pools.full.used(), used);
-  EXPECT_TRUE(cache.contains("", Tokens{1, 2}));
-  EXPECT_FALSE(cache.contains("", Tokens{1}));
+  EXPECT_EQ(found(cache, {1, 2}), 2);
+  EXPECT_EQ(found(cache, {1}), 0);
 }
 
 TEST_F(PrefixCacheTest, ForgetsWhatWasNotUsedForLongest) {

@@ -106,7 +106,7 @@ struct ScriptedModel {
   // An engine with room for a few texts of `context` tokens.
   struct Running {
     Running(ScriptedModel& model, const EngineOptions& options)
-        : runner(model.network, model.backend, {}), engine(runner, options) {}
+        : runner(model.network, model.backend, options), engine(runner, options) {}
     NetworkRunner runner;
     Engine engine;
   };

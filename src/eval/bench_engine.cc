@@ -65,7 +65,7 @@ void check_room(const engine::EngineOptions& planned, const EngineBenchOptions& 
 class RoutedRunner final : public engine::ModelRunner {
  public:
   RoutedRunner(const EngineBenchSubject& subject, BenchRouting routing)
-      : runner_(subject.network, subject.backend, subject.plan.cache_shape(subject.network.config)),
+      : runner_(subject.network, subject.backend, subject.plan.options),
         observer_(subject.network.config, routing),
         is_drawn_(subject.network.config.is_moe() && routing != BenchRouting::kModel) {}
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "engine/sequence.h"
+#include "eval/divergence.h"
 #include "eval/statistics.h"
 
 namespace beryl::eval {
@@ -132,26 +133,8 @@ StreamRows make_stream_rows(const checkpoint::ModelConfig& config) {
   return {config.layers.size(), static_cast<size_t>(config.hidden_size)};
 }
 
-// log of the sum of exponentials
-double log_sum(std::span<const float> logits) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(double{logit} - largest);
-  return largest + std::log(sum);
-}
-
 int32_t most_likely(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
-
-double divergence(std::span<const float> first, double first_sum, std::span<const float> second,
-                  double second_sum) {
-  double kl = 0;
-  for (size_t i = 0; i < first.size(); ++i) {
-    const double logprob = double{first[i]} - first_sum;
-    kl += std::exp(logprob) * (logprob - (double{second[i]} - second_sum));
-  }
-  return std::max(kl, 0.0);
 }
 
 // Holds what the second model does against the trace of the first.
@@ -212,7 +195,7 @@ class Comparer final : public TraceSink {
     const double second_sum = log_sum(second);
     PositionDifference difference = {.text = text,
                                      .position = position,
-                                     .kl = divergence(logits_, first_sum, second, second_sum),
+                                     .kl = kl_divergence(logits_, first_sum, second, second_sum),
                                      .first_choice = most_likely(logits_),
                                      .second_choice = most_likely(second)};
     const std::vector<int32_t>& tokens = texts_[text].tokens;
@@ -325,10 +308,6 @@ CompareResult compare_with(const ModelTrace& first, const model::Network& networ
   Comparer comparer(first, texts, make_stream_rows(network.config));
   trace({network, backend}, texts, first.hidden().has_value(), comparer, progress);
   return comparer.finish();
-}
-
-double kl_divergence(std::span<const float> first, std::span<const float> second) {
-  return divergence(first, log_sum(first), second, log_sum(second));
 }
 
 }  // namespace beryl::eval

@@ -75,7 +75,4 @@ struct CompareResult {
 CompareResult compare_with(const ModelTrace& first, const model::Network& network, backend::Backend& backend,
                            std::span<const CompareText> texts, Progress& progress);
 
-// Of two rows of logits. Exactly zero for equal rows.
-double kl_divergence(std::span<const float> first, std::span<const float> second);
-
 }  // namespace beryl::eval

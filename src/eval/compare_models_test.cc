@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
 #include "eval/compare_chart.h"
+#include "eval/divergence.h"
 
 namespace beryl::eval {
 namespace {

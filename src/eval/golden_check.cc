@@ -12,28 +12,10 @@
 #include "engine/generation.h"
 #include "engine/model_runner.h"
 #include "engine/sequence.h"
+#include "eval/divergence.h"
 
 namespace beryl::eval {
 namespace {
-
-// The log of the sum of exponentials.
-double log_sum(std::span<const float> logits) {
-  const double max = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - max);
-  return max + std::log(sum);
-}
-
-double kl_divergence(std::span<const float> reference, std::span<const float> ours) {
-  const double reference_sum = log_sum(reference);
-  const double our_sum = log_sum(ours);
-  double divergence = 0;
-  for (size_t i = 0; i < reference.size(); ++i) {
-    const double reference_logprob = reference[i] - reference_sum;
-    divergence += std::exp(reference_logprob) * (reference_logprob - (ours[i] - our_sum));
-  }
-  return std::max(divergence, 0.0);
-}
 
 double difference_max(std::span<const float> a, std::span<const float> b) {
   double difference = 0;
@@ -166,11 +148,7 @@ class GoldenCheck {
                                            .has_prefix_cache = false,
                                            .chunk_tokens = options_.chunk_tokens,
                                            .prompt_rows_max = options_.chunk_tokens};
-    engine::NetworkRunner runner(network_, backend_,
-                                 {.layers = model::cache_layers(network_.config),
-                                  .tokens_per_page = options_.tokens_per_page,
-                                  .sliding_pages = pages,
-                                  .full_pages = pages});
+    engine::NetworkRunner runner(network_, backend_, options);
     engine::Engine engine(runner, options);
     RowCollector rows;
     engine::run_request(engine, {.prompt = std::move(tokens), .every_prompt_row = true, .listener = nullptr},
