@@ -64,8 +64,9 @@ void print_banner(std::ostream& out, const ServeOptions& options, const ServedMo
   const std::string target =
       is_unix ? "--unix-socket '" + options.unix_socket.string() + "' http://localhost" : server.url();
   const bool has_keys = !options.api_keys.empty() || !options.api_key_file.empty();
-  fmt::print(out, "model    {} ({}), {} threads, {}\n", served.name(),
-             served.model().checkpoint.quantization().method(), thread_count(options.model),
+  const std::string& method = served.model().checkpoint.quantization().method();
+  fmt::print(out, "model    {}{}, {} threads, {}\n", served.name(),
+             method.empty() ? "" : fmt::format(" ({})", method), thread_count(options.model),
              backend::isa_name(backend::chosen_isa()));
   fmt::print(out, "memory   weights {}, keys and values {}\n", format_bytes(plan.weight_bytes),
              format_bytes(plan.kv_bytes));

@@ -122,7 +122,9 @@ class Planner {
             wishes_.kv_bytes ? fmt::format(", {:.0f} MB of them for keys and values",
                                            static_cast<double>(room) / kMegabyte)
                              : ""),
-        "close other programs, lower --ctx, or choose a checkpoint that is quantised to fewer bits");
+        wishes_.kv_bytes
+            ? "raise --kv-memory or lower --ctx"
+            : "close other programs, lower --ctx, or choose a checkpoint that is quantised to fewer bits");
   }
 
   const checkpoint::ModelConfig& config_;
