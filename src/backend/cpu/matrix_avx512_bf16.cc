@@ -231,7 +231,7 @@ void tile(const MatrixProduct& p, const Codes& codes) {
 template <typename Codes>
 void multiply_with(const MatrixProduct& p) {
   const Codes codes(*p.shape);
-  if (p.tokens <= 3) {
+  if (p.tokens <= kStreamTokens) {
     stream(p, codes);
   } else {
     tile(p, codes);

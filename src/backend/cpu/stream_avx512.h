@@ -14,6 +14,11 @@ namespace {
 // How far ahead of the codes being read the next are asked for.
 constexpr int64_t kPrefetchBytes = 8192;
 
+// For up to so many rows codes are streamed, which is faster than expanding them to a buffer first.
+constexpr int64_t kStreamTokens = 8;
+// So many take part in one pass over a panel, unless its codes are bf16.
+constexpr int64_t kTokensTogether = 4;
+
 inline void prefetch(const unsigned char* from) {
   _mm_prefetch(reinterpret_cast<const char*>(from), _MM_HINT_T0);
 }
@@ -39,7 +44,7 @@ template <typename Codes, int kTokens, int kSegments>
       const int64_t at = segments[s].input + line * 2 * Codes::kPairs;
 #pragma GCC unroll 4
       for (int i = 0; i < Codes::kPairs; ++i) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int t = 0; t < kTokens; ++t)
           sums[t][s] = dot_pairs(sums[t][s], pairs[i], broadcast_pair(x[t] + at + 2 * i));
       }
@@ -49,9 +54,12 @@ template <typename Codes, int kTokens, int kSegments>
 
 // ---- Strips ----
 
-// Segments of a strip for one token, and for more.
+// Segments of a strip: as many as leave their sums in registers.
 constexpr int kStripSegments = 8;
 constexpr int kStripSegmentsOfMore = 4;
+constexpr int strip_segments(int tokens) {
+  return tokens == 1 ? kStripSegments : tokens <= 4 ? kStripSegmentsOfMore : 2;
+}
 
 // Where the segments of a strip are, from its beginning; shorter strips take the first of them.
 struct StripPlaces {
@@ -119,7 +127,7 @@ void run_strip(const Codes& codes, int64_t lines, int64_t inputs, Stream<kTokens
       }
     } else {
       const Lanes scale = load_numbers(kScale, from);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
         steps.products[t] = kScale == ScaleKind::kNone ? add(steps.products[t], sums[t][s])
                                                        : fma(scale, sums[t][s], steps.products[t]);
@@ -133,7 +141,7 @@ void run_strip(const Codes& codes, int64_t lines, int64_t inputs, Stream<kTokens
 
 template <typename Codes, ScaleKind kScale, bool kHasSums, int kTokens>
 void stream_strips(const MatrixProduct& p, const Codes& codes) {
-  constexpr int kAtOnce = kTokens == 1 ? kStripSegments : kStripSegmentsOfMore;
+  constexpr int kAtOnce = strip_segments(kTokens);
   const PanelShape& shape = *p.shape;
   const StripPlaces places = strip_places(shape);
   const bool has_groups = shape.groups > 1;
@@ -157,7 +165,7 @@ void stream_strips(const MatrixProduct& p, const Codes& codes) {
       run_strip<Codes, kScale, kHasSums, kTokens, 4>(codes, lines, inputs, stream);
       stream.at += bytes_of(4);
     }
-    if ((full & 2) != 0) {
+    if (kAtOnce > 2 && (full & 2) != 0) {
       run_strip<Codes, kScale, kHasSums, kTokens, 2>(codes, lines, inputs, stream);
       stream.at += bytes_of(2);
     }
@@ -225,7 +233,7 @@ void stream_panel(const MatrixProduct& p, const Codes& codes, const unsigned cha
 
 template <typename Codes, int kTokens>
 void stream_panels(const MatrixProduct& p, const Codes& codes) {
-  constexpr int kAtOnce = kTokens == 1 ? kStripSegments : kStripSegmentsOfMore;
+  constexpr int kAtOnce = strip_segments(kTokens);
   for (int64_t panel = 0; panel < p.panel_count; ++panel) {
     stream_panel<Codes, kTokens, kAtOnce>(p, codes, p.panels + panel * p.panel_bytes, p.y + panel * 16);
   }
@@ -247,14 +255,50 @@ void stream_tokens(const MatrixProduct& p, const Codes& codes) {
   stream_panels<Codes, kTokens>(p, codes);
 }
 
+// Rows that codes are expanded for once.
+template <typename Codes>
+void stream_together(const MatrixProduct& p, const Codes& codes) {
+  switch (p.tokens) {
+    case 1:
+      return stream_tokens<Codes, 1>(p, codes);
+    case 2:
+      return stream_tokens<Codes, 2>(p, codes);
+    case 3:
+      return stream_tokens<Codes, 3>(p, codes);
+    case 4:
+      return stream_tokens<Codes, 4>(p, codes);
+    default:
+      if constexpr (Codes::kPairs == 1) return stream_strips<Codes, ScaleKind::kNone, false, 8>(p, codes);
+  }
+}
+
+// How many of `left` rows to take together.
+template <typename Codes>
+int64_t tokens_together(const PanelShape& shape, int64_t left) {
+  if (Codes::kPairs == 1 && left >= 8 && shape.scale == ScaleKind::kNone && has_strips(shape)) return 8;
+  return left < kTokensTogether ? left : kTokensTogether;
+}
+
+// More rows than can be taken together take turns at each panel, which stays in the second cache meanwhile.
 template <typename Codes>
 void stream(const MatrixProduct& p, const Codes& codes) {
-  if (p.tokens == 1) {
-    stream_tokens<Codes, 1>(p, codes);
-  } else if (p.tokens == 2) {
-    stream_tokens<Codes, 2>(p, codes);
-  } else {
-    stream_tokens<Codes, 3>(p, codes);
+  MatrixProduct part = p;
+  part.tokens = tokens_together<Codes>(*p.shape, p.tokens);
+  if (part.tokens == p.tokens) return stream_together(p, codes);
+  part.panel_count = 1;
+  for (int64_t panel = 0; panel < p.panel_count; ++panel) {
+    part.panels = p.panels + panel * p.panel_bytes;
+    for (int64_t first = 0; first < p.tokens; first += part.tokens) {
+      part.tokens = tokens_together<Codes>(*p.shape, p.tokens - first);
+      part.y = p.y + first * p.y_stride + panel * 16;
+      if (p.x_rows != nullptr) {
+        part.x_rows = p.x_rows + first;
+      } else {
+        part.x = static_cast<const uint16_t*>(p.x) + first * p.x_stride;
+        if (p.x_sums != nullptr) part.x_sums = p.x_sums + first * p.sums_stride;
+      }
+      stream_together(part, codes);
+    }
   }
 }
 
