@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <deque>
 
 #include "base/check.h"
+#include "base/checked_math.h"
 #include "base/number_types.h"
 
 namespace beryl::backend {
@@ -13,17 +15,60 @@ namespace {
 // Below this many multiply-adds a list is not worth waking other threads for.
 constexpr int64_t kInlineWork = 100'000;
 
-// Panels of one unit of work: kernels work on so many at a time. Of a gated matrix, two pairs.
+// Panels of the largest unit of work: kernels work on so many at a time. Of a gated matrix, two pairs.
 constexpr int64_t kUnitPanels = 4;
+// For so few tokens kernels take panel after panel, and units may be smaller.
+constexpr int64_t kFewTokens = 8;
+
+int64_t unit_panels(const PanelJob& job) {
+  return job.tokens <= kFewTokens ? kUnitPanels / 2 : kUnitPanels;
+}
 
 int64_t unit_count(const PanelJob& job) {
   if (job.tokens == 0 || job.matrix->cols() == 0) return 0;
-  return (job.matrix->layout().panels + kUnitPanels - 1) / kUnitPanels;
+  return ceil_div(job.matrix->layout().panels, unit_panels(job));
 }
 
 int64_t unit_work(const PanelJob& job) {
-  return kUnitPanels * kPanelRows * job.matrix->cols() * job.tokens;
+  return unit_panels(job) * kPanelRows * job.matrix->cols() * job.tokens;
 }
+
+// Units of a list, numbered through.
+class UnitNumbers {
+ public:
+  explicit UnitNumbers(std::span<const PanelJob> jobs) : jobs_(jobs) {
+    first_units_.reserve(jobs.size() + 1);
+    first_units_.push_back(0);
+    for (const PanelJob& job : jobs) {
+      const int64_t count = unit_count(job);
+      first_units_.push_back(first_units_.back() + count);
+      total_work_ += count * unit_work(job);
+    }
+  }
+
+  int64_t total_work() const { return total_work_; }
+  size_t job_of(int64_t unit) const {
+    const auto behind = std::upper_bound(first_units_.begin(), first_units_.end(), unit);
+    return static_cast<size_t>(behind - first_units_.begin()) - 1;
+  }
+  int64_t first_of(size_t job) const { return first_units_[job]; }
+  // The first unit that has at least `work` before it.
+  int64_t unit_at(int64_t work) const {
+    for (size_t job = 0; job < jobs_.size(); ++job) {
+      const int64_t count = first_units_[job + 1] - first_units_[job];
+      if (count == 0) continue;
+      const int64_t each = unit_work(jobs_[job]);
+      if (work <= count * each) return first_units_[job] + ceil_div(work, each);
+      work -= count * each;
+    }
+    return first_units_.back();
+  }
+
+ private:
+  std::span<const PanelJob> jobs_;
+  std::vector<int64_t> first_units_;  // [jobs + 1]
+  int64_t total_work_ = 0;
+};
 
 // The input of a job as its matrix takes it: in the order of its inputs, of which gate and up may have one
 // each, and with the sums of the segments where it needs them.
@@ -176,8 +221,14 @@ struct PanelRunner::Scratch {
   std::array<float, kKernelTokens * kUnitWidth> outputs;
 };
 
+// Units that one thread begins with. Who is done takes the next of another's.
+struct alignas(64) PanelRunner::Share {
+  std::atomic<int64_t> next{0};
+  int64_t end = 0;
+};
+
 PanelRunner::PanelRunner(const Kernels& kernels, const VectorKernels& vectors, ThreadPool& pool)
-    : kernels_(kernels), vectors_(vectors), pool_(pool) {
+    : kernels_(kernels), vectors_(vectors), pool_(pool), shares_(static_cast<size_t>(pool.thread_count())) {
   for (int i = 0; i < pool.thread_count(); ++i) scratch_.push_back(std::make_unique<Scratch>());
 }
 
@@ -185,12 +236,14 @@ PanelRunner::~PanelRunner() = default;
 
 void PanelRunner::run(std::span<const PanelJob> jobs) {
   const JobInputs inputs(jobs);
-  const auto run_unit = [&](size_t index, int64_t unit, Scratch& scratch) {
+  const UnitNumbers units(jobs);
+  const auto run_unit = [&](int64_t number, Scratch& scratch) {
+    const size_t index = units.job_of(number);
     const PanelJob& job = jobs[index];
     const JobInput& input = inputs.of(index);
     const PackedLayout& layout = job.matrix->layout();
-    const int64_t first_panel = unit * kUnitPanels;
-    const int64_t panels = std::min(kUnitPanels, layout.panels - first_panel);
+    const int64_t first_panel = (number - units.first_of(index)) * unit_panels(job);
+    const int64_t panels = std::min(unit_panels(job), layout.panels - first_panel);
     // Halves that take their inputs in different orders are two products of every second panel.
     const bool is_split = input.x[1].data != nullptr && input.x[1].data != input.x[0].data;
     for (int64_t first = 0; first < job.tokens; first += kKernelTokens) {
@@ -221,26 +274,19 @@ void PanelRunner::run(std::span<const PanelJob> jobs) {
       store(vectors_, job, {first_panel, panels, first, tokens, scratch.outputs.data()});
     }
   };
-  int64_t total_work = 0;
-  for (const PanelJob& job : jobs) total_work += unit_count(job) * unit_work(job);
-  const int threads = total_work < kInlineWork ? 1 : pool_.thread_count();
+  const int threads = units.total_work() < kInlineWork ? 1 : pool_.thread_count();
+  for (int thread = 0; thread < threads; ++thread) {
+    Share& share = shares_[static_cast<size_t>(thread)];
+    share.next.store(units.unit_at(units.total_work() / threads * thread), std::memory_order_relaxed);
+    const bool is_last = thread + 1 == threads;
+    share.end = units.unit_at(is_last ? units.total_work() : units.total_work() / threads * (thread + 1));
+  }
   const auto run_share = [&](int thread) {
-    // The units whose work, counted from the start of the list, begins inside this thread's share.
-    const int64_t share_begin = total_work / threads * thread;
-    const int64_t share_end = thread + 1 == threads ? total_work : total_work / threads * (thread + 1);
-    int64_t job_begin = 0;
-    for (size_t index = 0; index < jobs.size(); ++index) {
-      const int64_t count = unit_count(jobs[index]);
-      if (count == 0) continue;
-      const int64_t work = unit_work(jobs[index]);
-      const auto first_unit_at = [&](int64_t position) {
-        return std::clamp((position - job_begin + work - 1) / work, int64_t{0}, count);
-      };
-      const int64_t end = share_end <= job_begin ? 0 : first_unit_at(share_end);
-      for (int64_t unit = share_begin <= job_begin ? 0 : first_unit_at(share_begin); unit < end; ++unit) {
-        run_unit(index, unit, *scratch_[static_cast<size_t>(thread)]);
-      }
-      job_begin += count * work;
+    Scratch& scratch = *scratch_[static_cast<size_t>(thread)];
+    for (int i = 0; i < threads; ++i) {
+      Share& share = shares_[static_cast<size_t>((thread + i) % threads)];
+      const auto take = [&] { return share.next.fetch_add(1, std::memory_order_relaxed); };
+      for (int64_t unit = take(); unit < share.end; unit = take()) run_unit(unit, scratch);
     }
   };
   if (threads == 1) {

@@ -64,8 +64,8 @@ struct PanelJob {
   int64_t hidden_row = 0;
 };
 
-// Runs lists of jobs. Each thread takes one contiguous share of the panels of a list, weighed by the
-// arithmetic they need; the shares depend only on the shapes and the thread count.
+// Runs lists of jobs. Each thread begins with a contiguous share of the panels of a list, weighed by the
+// arithmetic they need, and when it is done helps others with theirs.
 class PanelRunner {
  public:
   PanelRunner(const Kernels& kernels, const VectorKernels& vectors, ThreadPool& pool);
@@ -76,11 +76,13 @@ class PanelRunner {
 
  private:
   struct Scratch;
+  struct Share;
 
   const Kernels& kernels_;
   const VectorKernels& vectors_;
   ThreadPool& pool_;
   std::vector<std::unique_ptr<Scratch>> scratch_;  // one a thread
+  std::vector<Share> shares_;                      // one a thread
 };
 
 }  // namespace beryl::backend
