@@ -11,14 +11,25 @@ constexpr double kTokensMin = 16;
 constexpr double kTokensAtFirst = 64;
 // Of the time allowed; the rest is for what varies from step to step.
 constexpr double kAimedShare = 0.85;
+// Of the time allowed, for prompts, when answers leave less.
+constexpr double kPromptShareMin = 0.05;
 
 }  // namespace
 
 StepSizer::StepSizer(double step_seconds_max, int64_t tokens_max)
-    : step_seconds_max_(step_seconds_max), tokens_max_(tokens_max), prompt_tokens_(kTokensAtFirst) {}
+    : step_seconds_max_(step_seconds_max), tokens_max_(tokens_max) {}
 
 int64_t StepSizer::prompt_tokens() const {
-  return std::min(static_cast<int64_t>(prompt_tokens_), tokens_max_);
+  double tokens = kTokensAtFirst;
+  if (measured_tokens_ > 0) {
+    const double wanted =
+        std::max(kPromptShareMin * step_seconds_max_, kAimedShare * step_seconds_max_ - decode_seconds_);
+    // The cost of a token falls as there are more, so it is trusted only near where it was measured.
+    const auto measured = static_cast<double>(measured_tokens_);
+    tokens = std::clamp(wanted / prompt_seconds_per_token_, measured / 4, measured * 2);
+    tokens = std::max(tokens, kTokensMin);
+  }
+  return std::min(static_cast<int64_t>(tokens), tokens_max_);
 }
 
 void StepSizer::add(int64_t prompt_tokens, int64_t decoding, double seconds) {
@@ -29,17 +40,12 @@ void StepSizer::add(int64_t prompt_tokens, int64_t decoding, double seconds) {
   }
   // What answers take of a step, when there were any in it.
   const double decode = decoding > 0 ? std::min(decode_seconds_, 0.9 * seconds) : 0;
-  const double wanted = std::max(0.05 * step_seconds_max_, kAimedShare * step_seconds_max_ - decode_seconds_);
-  // The cost of a token falls as there are more, so a step of another size is only extrapolated by half.
-  const double change = std::clamp(wanted / (seconds - decode), 0.25, 2.0);
-  const auto size = static_cast<double>(prompt_tokens);
-  // A step that was smaller than it might have been says nothing against its size.
-  if (size < prompt_tokens_ && change > 1) {
-    prompt_tokens_ = std::max(prompt_tokens_, std::min(size * change, static_cast<double>(tokens_max_)));
-    return;
-  }
-  prompt_tokens_ =
-      std::clamp(size * change, kTokensMin, std::max(kTokensMin, static_cast<double>(tokens_max_)));
+  const double per_token = (seconds - decode) / static_cast<double>(prompt_tokens);
+  // Tokens are dearer in a small step, so the short rest of a prompt says nothing against a larger size.
+  const bool is_short = prompt_tokens < this->prompt_tokens();
+  if (is_short && measured_tokens_ > 0 && per_token >= prompt_seconds_per_token_) return;
+  measured_tokens_ = is_short ? std::max(prompt_tokens, measured_tokens_) : prompt_tokens;
+  prompt_seconds_per_token_ = per_token;
 }
 
 }  // namespace beryl::engine

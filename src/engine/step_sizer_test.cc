@@ -59,5 +59,13 @@ TEST(StepSizerTest, TheRestOfAPromptSaysNothingAgainstTheSize) {
   EXPECT_GE(sizer.prompt_tokens(), size * 9 / 10);
 }
 
+TEST(StepSizerTest, MakesRoomForAnswersThatBeganSince) {
+  StepSizer sizer(1.0, 1024);
+  const double each = 0.008;
+  settle(sizer, {0.1, each}, 12);
+  for (int i = 0; i < 16; ++i) sizer.add(0, 8, 0.5);
+  EXPECT_LE(Machine({0.5, each}).seconds(sizer.prompt_tokens()), 1.0);
+}
+
 }  // namespace
 }  // namespace beryl::engine
