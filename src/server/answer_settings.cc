@@ -115,19 +115,6 @@ void read_stream(JsonFields& fields, AnswerSettings& settings) {
 }
 
 void refuse_unsupported(JsonFields& fields) {
-  if (const Json* const format = fields.find("response_format")) {
-    JsonFields inner(*format, fields.path_of("response_format"));
-    const std::string type = inner.find_text("type").value_or("");
-    if (type != "text") {
-      throw Error(ErrorCode::kUnsupported,
-                  fmt::format("response_format.type: {} is not supported yet, only \"text\"", quote(type)));
-    }
-  }
-  constexpr std::string_view kNoGrammars = "answers that follow a grammar are not supported yet";
-  for (const std::string_view name : {"structured_outputs", "guided_json", "guided_regex", "guided_choice",
-                                      "guided_grammar", "grammar", "json_schema"}) {
-    fields.refuse(name, kNoGrammars);
-  }
   fields.refuse("allowed_token_ids", "not supported; logit_bias may do");
   const Json* const bad_words = fields.find("bad_words");
   if (bad_words != nullptr && !bad_words->empty()) fields.refuse("bad_words", "not supported");
@@ -146,6 +133,8 @@ AnswerSettings read_answer_settings(JsonFields& fields, const ApiModel& model) {
   settings.samples = static_cast<int32_t>(fields.find_integer("n", 1, model.limits.samples_max).value_or(1));
   read_ends(fields, model, settings);
   read_stream(fields, settings);
+  settings.format = read_output_format(fields);
+  if (settings.format) check_ends(settings, settings.format->field);
   refuse_unsupported(fields);
   // Lower numbers go first on the wire, as with vLLM.
   constexpr int64_t kPriorityMax = std::numeric_limits<int32_t>::max();
@@ -169,6 +158,16 @@ AnswerSettings read_answer_settings(JsonFields& fields, const ApiModel& model) {
   fields.ignore({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
                  "request_id", "spaces_between_special_tokens", "parallel_tool_calls"});
   return settings;
+}
+
+bool goes_past_end(const AnswerSettings& settings) {
+  return settings.new_tokens_min > 0 || settings.ignores_end;
+}
+
+void check_ends(const AnswerSettings& settings, std::string_view field) {
+  if (!goes_past_end(settings)) return;
+  fail_field(settings.ignores_end ? "ignore_eos" : "min_tokens",
+             fmt::format("cannot be asked for together with {}, which says where an answer ends", field));
 }
 
 std::vector<int32_t> end_tokens_of(const AnswerSettings& settings, const ApiModel& model) {

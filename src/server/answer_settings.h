@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/request.h"
 #include "server/api_model.h"
 #include "server/json_fields.h"
+#include "server/output_format.h"
 
 namespace beryl::server {
 
@@ -27,6 +29,7 @@ struct AnswerSettings {
   bool shows_stop = false;
   bool ignores_end = false;  // of the model's own end tokens
   bool skips_special_tokens = true;
+  std::optional<OutputFormat> format = {};  // that answers must have
 
   bool streams = false;
   bool reports_usage = false;        // in a chunk of its own at the end of the stream
@@ -37,6 +40,11 @@ struct AnswerSettings {
 
 // Errors: kInvalidInput and kUnsupported, naming the field.
 AnswerSettings read_answer_settings(JsonFields& fields, const ApiModel& model);
+
+// Whether answers may go on where the model would end them, which a constraint cannot let them.
+bool goes_past_end(const AnswerSettings& settings);
+// Throws kInvalidInput when it does and `field` asks for a constraint.
+void check_ends(const AnswerSettings& settings, std::string_view field);
 
 // A request for the engine, all but its listener. End tokens are the listener's business, which wants to see
 // their log-probabilities, unless min_tokens keeps them from being chosen for a while.

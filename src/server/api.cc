@@ -118,7 +118,7 @@ std::optional<RequestFailure> refuse_early(ApiContext& context) {
 class Api::Impl {
  public:
   Impl(ApiModel model, EnginePort& engine, ApiOptions options)
-      : context_(std::make_shared<ApiContext>(std::move(model), engine)) {
+      : context_(std::make_shared<ApiContext>(std::move(model), engine, options.grammar_limits)) {
     context_->hooks = std::move(options.hooks);
     context_->salts_by_client = options.salts_by_client;
     context_->version = std::move(options.version);

@@ -15,8 +15,9 @@ struct ApiOptions {
   // Callers that HttpRequest::client tells apart share nothing in the prefix cache. For servers with keys.
   bool salts_by_client = false;
   std::string version = {};  // of /version
-  // Threads that render and tokenise; 0: the caller of the handler does it.
+  // Threads that render, tokenise and compile grammars; 0: the caller of the handler does it.
   int threads = 2;
+  text::grammar::GrammarLimits grammar_limits = {};
 };
 
 // Answers are given while it lives or after; the engine must outlive the last of them.

@@ -10,6 +10,7 @@
 #include "engine/request.h"
 #include "server/api_model.h"
 #include "server/finish_rate.h"
+#include "server/grammars.h"
 #include "server/noted_names.h"
 
 namespace beryl::server {
@@ -37,10 +38,12 @@ struct ApiHooks {
 };
 
 struct ApiContext {
-  ApiContext(ApiModel api_model, EnginePort& port) : model(std::move(api_model)), engine(port) {}
+  ApiContext(ApiModel api_model, EnginePort& port, const text::grammar::GrammarLimits& grammar_limits)
+      : model(std::move(api_model)), engine(port), grammars(model, grammar_limits) {}
 
   const ApiModel model;
   EnginePort& engine;
+  Grammars grammars;
   ApiHooks hooks = {};
   std::string version = {};
   bool salts_by_client = false;  // callers with different keys share nothing in the prefix cache

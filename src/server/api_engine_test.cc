@@ -4,10 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <random>
 #include <string>
 #include <thread>
@@ -16,72 +14,12 @@
 #include "engine/fake_runner_for_tests.h"
 #include "server/api_for_tests.h"
 #include "server/engine_port.h"
+#include "server/waiting_responder_for_tests.h"
 
 namespace beryl::server {
 namespace {
 
 using namespace std::chrono_literals;
-
-// Collects an answer on any thread.
-class WaitingResponder final : public HttpResponder {
- public:
-  void send(HttpResponse response) override {
-    const std::lock_guard lock(mutex_);
-    status_ = response.status;
-    body_ = std::move(response.body);
-    end();
-  }
-  void begin_stream(HttpResponse head) override {
-    const std::lock_guard lock(mutex_);
-    status_ = head.status;
-  }
-  void write(std::string piece) override {
-    const std::lock_guard lock(mutex_);
-    body_ += piece;
-  }
-  void finish() override {
-    const std::lock_guard lock(mutex_);
-    end();
-  }
-  void on_gone(std::function<void()> callback) override {
-    const std::lock_guard lock(mutex_);
-    gone_ = std::move(callback);
-  }
-  // The client goes away; nothing happens if nobody listens yet.
-  void lose() {
-    std::function<void()> gone;
-    {
-      const std::lock_guard lock(mutex_);
-      gone = std::exchange(gone_, nullptr);
-    }
-    if (gone) gone();
-  }
-  // The body once it is whole.
-  std::string wait() {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(ended_.wait_for(lock, 60s, [&] { return is_over_; }));
-    return body_;
-  }
-  int status() {
-    const std::lock_guard lock(mutex_);
-    return status_;
-  }
-
- private:
-  void end() {
-    EXPECT_FALSE(is_over_);
-    is_over_ = true;
-    gone_ = nullptr;
-    ended_.notify_all();
-  }
-
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  std::function<void()> gone_;
-  std::string body_;
-  int status_ = 0;
-  bool is_over_ = false;
-};
 
 // Of a whole answer or of the events of a stream: only what the model said, by the index of the choice.
 std::map<int, std::vector<Json>> choices_of(const std::string& body) {

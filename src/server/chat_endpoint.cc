@@ -6,6 +6,7 @@
 
 #include "engine/chat_prompt.h"
 #include "server/chat_choice.h"
+#include "server/chat_constraint.h"
 #include "server/chat_request.h"
 #include "server/endpoints.h"
 
@@ -37,6 +38,7 @@ void answer_chat(const Call& call) {
   AnswerPart part = {.prompt =
                          std::make_shared<PromptRecord>(PromptRecord{.prompt = {.tokens = prompt.tokens}})};
   part.request = make_engine_request(settings, model, prompt.tokens);
+  part.request.make_constraint = make_chat_constraints(*request, prompt.output_start, *call.context);
   if (const auto next_turn = engine::find_next_turn(prompt.tokens, model.tokenizer, model.chat_template,
                                                     request->conversation, request->template_options)) {
     part.request.snapshot_positions = {*next_turn};

@@ -49,24 +49,50 @@ void read_template_options(JsonFields& fields, text::ChatOptions& options) {
   ::localtime_r(&now, &options.now);
 }
 
-ToolUse read_tool_choice(JsonFields& fields) {
+// {"type": "function", "function": {"name": "..."}}
+void read_named_tool(const Json& choice, const std::string& path, ChatRequest& request) {
+  JsonFields fields(choice, path);
+  const std::string type = fields.find_text("type").value_or("");
+  if (type != "function") {
+    fail_field(fields.path_of("type"), fmt::format("expected function, found {}", quote(type)));
+  }
+  const Json* const function = fields.find("function");
+  if (function == nullptr) fail_field(fields.path_of("function"), "is missing");
+  JsonFields inner(*function, fields.path_of("function"));
+  request.only_tool = inner.find_text("name").value_or("");
+  if (request.only_tool.empty()) fail_field(inner.path_of("name"), "is missing");
+  request.forces_call = true;
+  request.tool_use = ToolUse::kOne;
+}
+
+void read_tool_choice(JsonFields& fields, ChatRequest& request) {
   const bool is_parallel = fields.find_boolean("parallel_tool_calls").value_or(true);
-  const ToolUse free_choice = is_parallel ? ToolUse::kAll : ToolUse::kOne;
+  request.tool_use = is_parallel ? ToolUse::kAll : ToolUse::kOne;
   const Json* const choice = fields.find("tool_choice");
-  if (choice == nullptr) return free_choice;
+  if (choice == nullptr) return;
   const std::string path = fields.path_of("tool_choice");
-  if (choice->is_string()) {
-    const auto& name = choice->get_ref<const std::string&>();
-    if (name == "auto") return free_choice;
-    if (name == "none") return ToolUse::kNone;
-    if (name != "required") {
-      fail_field(path, fmt::format("expected none, auto, required or an object, found {}", quote(name)));
-    }
-  } else if (!choice->is_object()) {
+  if (choice->is_object()) return read_named_tool(*choice, path, request);
+  if (!choice->is_string()) {
     fail_field(path, fmt::format("expected a string or an object, found {}", json_kind(choice->type())));
   }
-  throw Error(ErrorCode::kUnsupported,
-              path + ": calls of tools cannot be forced yet, only \"none\" and \"auto\" are supported");
+  const auto& name = choice->get_ref<const std::string&>();
+  if (name == "none") {
+    request.tool_use = ToolUse::kNone;
+  } else if (name == "required") {
+    request.forces_call = true;
+  } else if (name != "auto") {
+    fail_field(path, fmt::format("expected none, auto, required or an object, found {}", quote(name)));
+  }
+}
+
+void check_forced_call(const ChatRequest& request) {
+  const auto& tools = request.conversation.tools;
+  if (tools.empty()) fail_field("tool_choice", "asks for a call of a tool, but there are no tools");
+  const auto is_named = [&](const Json& tool) { return tool.at("function").at("name") == request.only_tool; };
+  if (!request.only_tool.empty() && std::ranges::none_of(tools, is_named)) {
+    fail_field("tool_choice.function.name",
+               fmt::format("there is no tool {} in tools", quote(request.only_tool)));
+  }
 }
 
 void read_logprobs(JsonFields& fields, const ApiModel& model, AnswerSettings& settings) {
@@ -81,11 +107,12 @@ void read_logprobs(JsonFields& fields, const ApiModel& model, AnswerSettings& se
 void read_conversation(JsonFields& fields, ChatRequest& request) {
   const Json* const messages = fields.find("messages");
   if (messages == nullptr) fail_field("messages", "is missing");
-  request.tool_use = read_tool_choice(fields);
+  read_tool_choice(fields, request);
   const Json* const tools = fields.find("tools");
   request.conversation = text::parse_conversation(*messages, tools == nullptr ? Json(nullptr) : *tools);
   // A model that does not know of tools calls none.
   if (request.tool_use == ToolUse::kNone) request.conversation.tools.clear();
+  if (request.forces_call) check_forced_call(request);
   read_template_options(fields, request.template_options);
 }
 
@@ -93,6 +120,14 @@ ChatRequest read_chat_request(JsonFields& fields, const ApiModel& model) {
   ChatRequest request;
   request.settings = read_answer_settings(fields, model);
   read_conversation(fields, request);
+  if (request.forces_call) {
+    if (request.settings.format) {
+      fail_field("tool_choice",
+                 fmt::format("a call cannot be forced together with {}: an answer follows one constraint",
+                             request.settings.format->field));
+    }
+    check_ends(request.settings, "tool_choice");
+  }
   read_logprobs(fields, model, request.settings);
   constexpr int64_t kTokensMax = int64_t{1} << 30;
   if (const auto tokens = fields.find_integer("max_completion_tokens", 0, kTokensMax)) {

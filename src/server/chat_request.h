@@ -1,6 +1,9 @@
 // The body of POST /v1/chat/completions.
 #pragma once
 
+#include <cstdint>
+#include <string>
+
 #include "server/answer_settings.h"
 #include "server/api_model.h"
 #include "server/json_fields.h"
@@ -17,10 +20,12 @@ enum class ToolUse : uint8_t {
 };
 
 struct ChatRequest {
-  text::Conversation conversation;
+  text::Conversation conversation;  // without tools that must not be called
   text::ChatOptions template_options;
   AnswerSettings settings;
   ToolUse tool_use = ToolUse::kAll;
+  bool forces_call = false;    // the answer is a call
+  std::string only_tool = {};  // then, if not empty: of this tool
   bool shows_reasoning = true;
 };
 

@@ -41,6 +41,10 @@ void answer_completion(const Call& call) {
   const auto request = std::make_shared<const CompletionRequest>(read_completion_request(fields, model));
   note_unread(fields, *call.context);
 
+  engine::ConstraintFactory make_constraint;
+  if (const auto& format = request->settings.format) {
+    make_constraint = call.context->grammars.constrain(*format, engine::GrammarStart::kAtOnce);
+  }
   std::vector<AnswerPart> parts;
   for (const CompletionPrompt& prompt : request->prompts) {
     const auto length = static_cast<int64_t>(prompt.tokens.size());
@@ -48,6 +52,7 @@ void answer_completion(const Call& call) {
       return call.responder->send(failure_response(*failure));
     }
     parts.push_back(make_part(*request, prompt, parts.size(), call));
+    parts.back().request.make_constraint = make_constraint;
   }
   AnswerHead head = make_head(call, "cmpl-");
   head.object = "text_completion";

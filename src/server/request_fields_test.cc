@@ -12,6 +12,7 @@
 namespace beryl::server {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -205,19 +206,12 @@ TEST_F(RequestFieldsTest, FieldsThatContradictEachOther) {
 
 TEST_F(RequestFieldsTest, SaysWhatIsNotSupported) {
   const auto refused = ErrorCode::kUnsupported;
-  EXPECT_THAT(refusal_of({{"response_format", {{"type", "json_object"}}}}, refused),
-              HasSubstr("json_object"));
-  EXPECT_EQ(refusal_of({{"response_format", {{"type", "text"}}}}), "");
-  for (const char* name : {"guided_json", "structured_outputs", "allowed_token_ids"}) {
-    EXPECT_THAT(refusal_of({{name, Json::object()}}, refused), StartsWith(name));
-  }
+  EXPECT_THAT(refusal_of({{"guided_json", Json::object()}}, refused), StartsWith("guided_json"));
+  EXPECT_THAT(refusal_of({{"allowed_token_ids", Json::object()}}, refused), StartsWith("allowed_token_ids"));
   EXPECT_THAT(refusal_of({{"suffix", "x"}}, refused), StartsWith("suffix"));
   EXPECT_EQ(refusal_of({{"suffix", ""}}), "");
   EXPECT_THAT(refusal_of({{"best_of", 2}}, refused), StartsWith("best_of"));
   EXPECT_EQ(refusal_of({{"best_of", 1}}), "");
-  EXPECT_THAT(chat_refusal_of({{"tool_choice", "required"}}, refused), StartsWith("tool_choice"));
-  EXPECT_THAT(chat_refusal_of({{"tool_choice", {{"type", "function"}}}}, refused), StartsWith("tool_choice"));
-  EXPECT_THAT(chat_refusal_of({{"tool_choice", "maybe"}}), StartsWith("tool_choice"));
   EXPECT_THAT(chat_refusal_of({{"chat_template", "{{ x }}"}}, refused), StartsWith("chat_template"));
   EXPECT_THAT(chat_refusal_of({{"continue_final_message", true}}, refused),
               StartsWith("continue_final_message"));
@@ -232,6 +226,75 @@ TEST_F(RequestFieldsTest, ChatsHaveNamesOfTheirOwn) {
   EXPECT_THAT(chat_refusal_of({{"reasoning_effort", "enormous"}}), StartsWith("reasoning_effort"));
   EXPECT_THAT(chat_refusal_of({{"chat_template_kwargs", {{"enable_thinking", 1}}}}),
               StartsWith("chat_template_kwargs.enable_thinking"));
+}
+
+TEST_F(RequestFieldsTest, ConstraintsSayWhereAnswersEnd) {
+  const Json format = {{"structured_outputs", {{"regex", "a"}}}};
+  EXPECT_EQ(read(format).format->field, "structured_outputs.regex");
+  EXPECT_EQ(read_chat(format).settings.format->field, "structured_outputs.regex");
+  EXPECT_FALSE(read(Json::object()).format);
+  Json more = format;
+  more["min_tokens"] = 1;
+  EXPECT_THAT(refusal_of(more),
+              AllOf(StartsWith("min_tokens: cannot"), HasSubstr("structured_outputs.regex")));
+  EXPECT_THAT(chat_refusal_of(more), StartsWith("min_tokens: cannot"));
+  more = format;
+  more["ignore_eos"] = true;
+  EXPECT_THAT(refusal_of(more), StartsWith("ignore_eos: cannot"));
+  more["ignore_eos"] = false;
+  more["min_tokens"] = 0;
+  EXPECT_EQ(refusal_of(more), "");
+}
+
+TEST_F(RequestFieldsTest, ToolChoiceSaysWhatIsCalled) {
+  const auto read_choice = [&](Json choice, Json more = Json::object()) {
+    more["tools"] = {{{"type", "function"}, {"function", {{"name", "f"}}}},
+                     {{"type", "function"}, {"function", {{"name", "g"}}}}};
+    more["tool_choice"] = std::move(choice);
+    return more;
+  };
+  ChatRequest request = read_chat(read_choice("auto"));
+  EXPECT_FALSE(request.forces_call);
+  EXPECT_EQ(request.conversation.tools.size(), 2U);
+  request = read_chat(read_choice("none"));
+  EXPECT_EQ(request.tool_use, ToolUse::kNone);
+  EXPECT_THAT(request.conversation.tools, IsEmpty());
+  request = read_chat(read_choice("required"));
+  EXPECT_TRUE(request.forces_call);
+  EXPECT_EQ(request.only_tool, "");
+  EXPECT_EQ(request.tool_use, ToolUse::kAll);
+  EXPECT_EQ(read_chat(read_choice("required", {{"parallel_tool_calls", false}})).tool_use, ToolUse::kOne);
+  const Json named = {{"type", "function"}, {"function", {{"name", "g"}}}};
+  request = read_chat(read_choice(named));
+  EXPECT_TRUE(request.forces_call);
+  EXPECT_EQ(request.only_tool, "g");
+  EXPECT_EQ(request.tool_use, ToolUse::kOne);
+  EXPECT_EQ(request.conversation.tools.size(), 2U);  // the model knows of all
+}
+
+TEST_F(RequestFieldsTest, ToolChoiceMustMakeSense) {
+  const auto refusal = [&](Json choice, Json more = Json::object()) {
+    more["tools"] = {{{"type", "function"}, {"function", {{"name", "f"}}}}};
+    more["tool_choice"] = std::move(choice);
+    return chat_refusal_of(more);
+  };
+  EXPECT_THAT(refusal("maybe"), AllOf(StartsWith("tool_choice: expected"), HasSubstr("maybe")));
+  EXPECT_THAT(refusal(7), StartsWith("tool_choice: expected"));
+  EXPECT_THAT(refusal(Json::object()), StartsWith("tool_choice.type: "));
+  EXPECT_THAT(refusal({{"type", "allowed_tools"}}),
+              AllOf(StartsWith("tool_choice.type: "), HasSubstr("allowed_tools")));
+  EXPECT_THAT(refusal({{"type", "function"}}), StartsWith("tool_choice.function: is missing"));
+  EXPECT_THAT(refusal({{"type", "function"}, {"function", {{"name", nullptr}}}}),
+              StartsWith("tool_choice.function.name: is missing"));
+  EXPECT_THAT(refusal({{"type", "function"}, {"function", {{"name", "h"}}}}),
+              AllOf(StartsWith("tool_choice.function.name: "), HasSubstr("'h'")));
+  EXPECT_THAT(chat_refusal_of({{"tool_choice", "required"}}), StartsWith("tool_choice: "));
+  EXPECT_EQ(chat_refusal_of({{"tool_choice", "auto"}}), "");
+  EXPECT_THAT(refusal("required", {{"min_tokens", 1}}), StartsWith("min_tokens: cannot"));
+  EXPECT_EQ(refusal("auto", {{"min_tokens", 1}}), "");
+  EXPECT_THAT(refusal("required", {{"response_format", {{"type", "json_object"}}}}),
+              AllOf(StartsWith("tool_choice: "), HasSubstr("response_format")));
+  EXPECT_EQ(refusal("auto", {{"response_format", {{"type", "json_object"}}}}), "");
 }
 
 TEST_F(RequestFieldsTest, PartsOfTextAreOneMessage) {

@@ -40,6 +40,7 @@ void check_settings(const AnswerSettings& settings, const ApiModel& model) {
   }
   BERYL_CHECK(!settings.prompt_logprobs || (*settings.prompt_logprobs <= model.limits.top_logprobs_max &&
                                             *settings.prompt_logprobs >= 0 && !settings.streams));
+  BERYL_CHECK(!settings.format || !beryl::server::goes_past_end(settings));
   BERYL_CHECK(settings.streams || (!settings.reports_usage && !settings.reports_usage_often));
 }
 
@@ -64,6 +65,7 @@ void read_chat(JsonFields& fields, const ApiModel& model) {
   const auto& top_logprobs = request.settings.sampling.top_logprobs;
   BERYL_CHECK(!top_logprobs || *top_logprobs <= model.limits.top_logprobs_max);
   BERYL_CHECK(!request.conversation.messages.empty());
+  BERYL_CHECK(!request.forces_call || (!request.conversation.tools.empty() && !request.settings.format));
 }
 
 void read_completion(JsonFields& fields, const ApiModel& model) {

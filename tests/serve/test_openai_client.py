@@ -143,7 +143,7 @@ def test_errors_are_the_clients_exceptions(client):
     assert too_long.value.code == "context_length_exceeded"
     assert too_long.value.body["n_ctx"] == 512
     with pytest.raises(openai.BadRequestError, match="response_format"):
-        ask(client, QUESTION, response_format={"type": "json_object"})
+        ask(client, QUESTION, response_format={"type": "xml"})
 
 
 def test_legacy_completions(client):
