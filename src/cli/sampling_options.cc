@@ -36,7 +36,9 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
   add("--presence-penalty", options.presence_penalty, "-2 to 2", "BERYL_PRESENCE_PENALTY");
   add("--frequency-penalty", options.frequency_penalty, "-2 to 2", "BERYL_FREQUENCY_PENALTY");
   add("--seed", options.seed, "Same seed, same answer; drawn when absent and reported", "BERYL_SEED");
-  command.add_option("--stop", options.stops, "Text that ends the answer; may be repeated")->group(group);
+  command.add_option("--stop", options.stops, "Text that ends the answer; may be repeated")
+      ->allow_extra_args(false)  // else it would take the prompt, too
+      ->group(group);
   command.add_option("--max-tokens", options.new_tokens_max, "Most tokens of an answer")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
       ->capture_default_str()
