@@ -18,10 +18,6 @@ namespace {
 
 constexpr uint64_t kToolsBytesMax = uint64_t{8} << 20;
 
-LoadedModel load(const ChatSessionOptions& options) {
-  return load_model(options.model, open_checkpoint(options.model), {.context = options.context});
-}
-
 text::ChatTemplate load_template(const ChatSessionOptions& options,
                                  const checkpoint::Checkpoint& checkpoint) {
   const text::TemplateSource source = engine::load_model_template(checkpoint, options.template_file);
@@ -78,13 +74,19 @@ void add_chat_options(CLI::App& command, ChatSessionOptions& options) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
       ->envname("BERYL_CTX");
   add_sampling_options(command, options.sampling);
+  add_constraint_options(command, options.constraint);
+  // An answer that is bound to a constraint calls no tools.
+  for (const std::string& flag : constraint_flags()) {
+    command.get_option(flag)->excludes(command.get_option("--tools"));
+  }
 }
 
-ChatSession::ChatSession(const ChatSessionOptions& options)
+ChatSession::ChatSession(const ChatSessionOptions& options, checkpoint::Checkpoint checkpoint)
     : options_(options),
-      running_(load(options)),
-      tokenizer_(engine::load_model_tokenizer(running_.model.checkpoint)),
-      template_(load_template(options, running_.model.checkpoint)),
+      tokenizer_(engine::load_model_tokenizer(checkpoint)),
+      template_(load_template(options, checkpoint)),
+      grammar_(compile_constraint(options.constraint, tokenizer_, checkpoint.generation().eos_token_ids)),
+      running_(load_model(options.model, std::move(checkpoint), {.context = options.context})),
       chat_(running_.engine, tokenizer_, template_, running_.model.checkpoint.generation().eos_token_ids),
       conversation_(start_conversation(options)) {
   if (options.model.verbose) fmt::print(stderr, "sampling: {}\n", describe(make_next_sampling()));
@@ -117,7 +119,8 @@ engine::ChatAnswer ChatSession::run(std::vector<text::Message> messages, const O
                                  .sampling = make_next_sampling(),
                                  .new_tokens_max = options_.sampling.new_tokens_max,
                                  .stops = options_.sampling.stops,
-                                 .should_cancel = is_interrupted};
+                                 .should_cancel = is_interrupted,
+                                 .grammar = grammar_};
   request.template_options.enables_thinking = options_.thinks;
   request.template_options.now = local_time();
   for (text::Message& message : messages) request.conversation.messages.push_back(std::move(message));

@@ -4,10 +4,12 @@
 #include <filesystem>
 #include <functional>
 #include <iosfwd>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/constraint_options.h"
 #include "cli/loaded_model.h"
 #include "cli/sampling_options.h"
 #include "engine/chat_model.h"
@@ -20,6 +22,7 @@ namespace beryl::cli {
 struct ChatSessionOptions {
   ModelOptions model;
   SamplingOptions sampling;
+  ConstraintOptions constraint;         // what every answer must be, once it has thought
   std::optional<int64_t> context;       // room for the whole conversation, in tokens
   std::filesystem::path template_file;  // in place of the checkpoint's template
   std::filesystem::path tools_file;     // JSON list of tool declarations
@@ -31,8 +34,9 @@ void add_chat_options(CLI::App& command, ChatSessionOptions& options);
 
 class ChatSession {
  public:
-  // Loads everything. Warnings and notes go to standard error.
-  explicit ChatSession(const ChatSessionOptions& options);
+  // Loads everything, the weights last. Warnings and notes go to standard error.
+  explicit ChatSession(const ChatSessionOptions& options)
+      : ChatSession(options, open_checkpoint(options.model)) {}
 
   using OnDelta = std::function<void(const text::OutputDelta&)>;
 
@@ -53,6 +57,7 @@ class ChatSession {
   void set_system(std::string system);
   void set_thinking(bool thinks) { options_.thinks = thinks; }
   bool thinks() const { return options_.thinks; }
+  bool has_constraint() const { return grammar_ != nullptr; }
   SamplingOptions& sampling() { return options_.sampling; }
   // What the next answer is sampled with. Errors: as make_sampling().
   engine::SamplingParams make_next_sampling() const;
@@ -64,12 +69,15 @@ class ChatSession {
   uint64_t last_seed() const { return last_seed_; }
 
  private:
+  ChatSession(const ChatSessionOptions& options, checkpoint::Checkpoint checkpoint);
+
   engine::ChatAnswer run(std::vector<text::Message> messages, const OnDelta& on_delta);
 
   ChatSessionOptions options_;
-  RunningModel running_;
   text::Tokenizer tokenizer_;
   text::ChatTemplate template_;
+  std::shared_ptr<text::grammar::CompiledGrammar> grammar_;  // null: answers are free
+  RunningModel running_;
   engine::ChatModel chat_;
   text::Conversation conversation_;
   int64_t tokens_used_ = 0;

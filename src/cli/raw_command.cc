@@ -6,7 +6,9 @@
 #include <ostream>
 #include <vector>
 
+#include "cli/constraint_options.h"
 #include "cli/interrupt.h"
+#include "engine/grammar_constraint.h"
 #include "engine/model_text.h"
 #include "text/stop_matcher.h"
 #include "text/stream_decoder.h"
@@ -49,9 +51,14 @@ engine::FinishReason run_raw(const RawOptions& options, std::ostream& out) {
   checkpoint::Checkpoint checkpoint = open_checkpoint(options.chat.model);
   const text::Tokenizer tokenizer = engine::load_model_tokenizer(checkpoint);
   const std::vector<int32_t> prompt = encode_prompt(tokenizer, options.text);
+  const auto grammar =
+      compile_constraint(options.chat.constraint, tokenizer, checkpoint.generation().eos_token_ids);
   const int64_t room = std::max<int64_t>(1, room_for(options, checkpoint.config(), prompt.size()));
   RunningModel running(load_model(options.chat.model, std::move(checkpoint), {.context = room}));
-  const engine::GenerationOptions generation = generation_options(options, running.model);
+  engine::GenerationOptions generation = generation_options(options, running.model);
+  if (grammar) {
+    generation.make_constraint = engine::make_grammar_constraints(grammar, engine::GrammarStart::kAtOnce);
+  }
   if (options.chat.model.verbose) fmt::print(stderr, "sampling: {}\n", describe(generation.sampling));
 
   std::string text;
@@ -78,6 +85,7 @@ engine::FinishReason run_raw(const RawOptions& options, std::ostream& out) {
   } else {
     out << '\n';
   }
+  if (grammar && result.finish_reason == engine::FinishReason::kLength) warn_cut_answer();
   return result.finish_reason;
 }
 

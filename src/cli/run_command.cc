@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "cli/answer_printer.h"
 #include "cli/chat_loop.h"
+#include "cli/constraint_options.h"
 #include "cli/interrupt.h"
 #include "cli/line_editor.h"
 #include "cli/raw_command.h"
@@ -54,6 +55,7 @@ int answer_once(ChatSession& session, const RunOptions& options, const std::stri
   } else {
     printer.finish();
   }
+  if (session.has_constraint() && answer.finish_reason == engine::FinishReason::kLength) warn_cut_answer();
   if (options.chat.model.verbose) fmt::print(stderr, "{}\n", describe_answer(answer));
   return exit_code(answer.finish_reason);
 }
