@@ -86,11 +86,16 @@ TEST_F(ConstraintErrorTest, SaysWhatIsWrongWithAConstraint) {
   expect_refused(structured("grammar", "root ::= root \"a\""), "structured_outputs.grammar", "");
 }
 
-TEST_F(ConstraintErrorTest, ForcedCallsNeedToolsThatCanBeWritten) {
+TEST_F(ConstraintErrorTest, ConstrainedCallsNeedToolsThatCanBeWritten) {
   const Json broken = Json::array({make_tool("f", R"({"type": "array"})")});
-  const Json error = refusal_of(kChat, {{"tools", broken}, {"tool_choice", "required"}});
-  EXPECT_EQ(error["param"], "tools");
-  EXPECT_THAT(error["message"].get<std::string>(), HasSubstr("tool 'f'"));
+  for (const Json& more :
+       {Json{{"tool_choice", "required"}}, Json{{"structured_outputs", {{"regex", "a"}}}}}) {
+    Json body = more;
+    body["tools"] = broken;
+    const Json error = refusal_of(kChat, body);
+    EXPECT_EQ(error["param"], "tools");
+    EXPECT_THAT(error["message"].get<std::string>(), HasSubstr("tool 'f'"));
+  }
 }
 
 TEST_F(ConstraintErrorTest, ToolsThatMayBeCalledAreNoReasonToFail) {
