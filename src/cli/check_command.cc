@@ -43,6 +43,18 @@ struct ModuleCheck {
   std::vector<eval::ModuleMismatch> mismatches;
 };
 
+// As /v1/completions echoes them: the first token has none.
+void add_logprobs(nlohmann::json& json, const eval::GoldenFile& golden, const eval::GoldenResult& result) {
+  for (size_t i = 0; i < golden.prompts.size(); ++i) {
+    std::vector<int32_t> tokens = golden.prompts[i].input_ids;
+    tokens.insert(tokens.end(), golden.prompts[i].greedy.begin(), golden.prompts[i].greedy.end());
+    nlohmann::json logprobs = nlohmann::json::array({nullptr});
+    for (const double logprob : result.prompts[i].logprobs) logprobs.push_back(logprob);
+    json["prompts"][i]["tokens"] = tokens;
+    json["prompts"][i]["token_logprobs"] = std::move(logprobs);
+  }
+}
+
 nlohmann::json to_json(const eval::GoldenResult& result, const ModuleCheck& modules,
                        backend::Compute compute) {
   nlohmann::json prompts = nlohmann::json::array();
@@ -119,7 +131,11 @@ void add_check_options(CLI::App& command, CheckOptions& options) {
       .add_option("--kl-max", options.kl_max,
                   "Bound of the mean KL divergence (default in bf16 mode: 5e-3, with experts 0.15)")
       ->check(CLI::NonNegativeNumber);
-  command.add_flag("--json", options.json, "Print one JSON object");
+  CLI::Option* json = command.add_flag("--json", options.json, "Print one JSON object");
+  command
+      .add_flag("--logprobs", options.logprobs,
+                "Add the tokens and their log-probabilities, which are those of /v1/completions with echo")
+      ->needs(json);
 }
 
 int run_check(const CheckOptions& options, std::ostream& out) {
@@ -140,7 +156,9 @@ int run_check(const CheckOptions& options, std::ostream& out) {
                .mismatches = eval::check_modules(loaded.checkpoint.weights(), expected)};
   }
   if (options.json) {
-    out << to_json(result, modules, options.model.compute).dump(2) << '\n';
+    nlohmann::json json = to_json(result, modules, options.model.compute);
+    if (options.logprobs) add_logprobs(json, golden, result);
+    out << json.dump(2) << '\n';
   } else {
     print_for_people(out, result, modules);
   }

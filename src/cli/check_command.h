@@ -15,6 +15,7 @@ struct CheckOptions {
   bool hidden = false;           // compare the streams between layers too
   std::optional<double> kl_max;  // in place of the default bound
   bool json = false;
+  bool logprobs = false;  // of each token, as JSON
 };
 
 void add_check_options(CLI::App& command, CheckOptions& options);

@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "engine/engine.h"
 #include "engine/generation.h"
+#include "engine/logit_scan.h"
+#include "engine/logprobs.h"
 #include "engine/model_runner.h"
 #include "engine/sequence.h"
 #include "eval/divergence.h"
@@ -131,6 +133,7 @@ class GoldenCheck {
       result.kl_mean += kl / static_cast<double>(prompt.input_ids.size());
       result.kl_max = std::max(result.kl_max, kl);
     }
+    result.logprobs = find_logprobs(prompt, logits);
     compare_greedy(prompt, std::span(logits).subspan(of_prompt.size() - vocabulary), result);
     return result;
   }
@@ -176,6 +179,20 @@ class GoldenCheck {
     std::vector<int32_t> tokens = prompt.input_ids;
     if (!prompt.greedy.empty()) tokens.insert(tokens.end(), prompt.greedy.begin(), prompt.greedy.end() - 1);
     return tokens;
+  }
+
+  // `logits` [T + S - 1, V]; the last row of a prompt without an answer has no token to speak of.
+  std::vector<double> find_logprobs(const GoldenPrompt& prompt, std::span<const float> logits) const {
+    const auto vocabulary = static_cast<size_t>(network_.config.vocabulary_size);
+    std::vector<int32_t> tokens = prompt.input_ids;
+    tokens.insert(tokens.end(), prompt.greedy.begin(), prompt.greedy.end());
+    std::vector<double> logprobs;
+    engine::LogitScan scan;
+    for (size_t i = 1; i < tokens.size(); ++i) {
+      scan.scan(logits.subspan((i - 1) * vocabulary, vocabulary));
+      logprobs.push_back(engine::Logprobs(scan).of(tokens[i]));
+    }
+    return logprobs;
   }
 
   // `logits` [S, V], from which the greedy tokens were chosen.

@@ -36,6 +36,8 @@ struct PromptResult {
   int64_t greedy_equal = 0;
   int64_t greedy_wrong = 0;          // differ although the recorded margin exceeds the bound
   double margin_difference_max = 0;  // between the recorded margins and ours
+  // Our log-probability of each token of prompt and greedy answer but the first, [T + S - 1].
+  std::vector<double> logprobs;
 };
 
 // The first intermediate stream that is off by more than a tolerance.

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 GOLDEN = ["testdata/checkpoints/{0}", "testdata/golden/{0}.safetensors"]
@@ -11,6 +12,19 @@ GOLDEN = ["testdata/checkpoints/{0}", "testdata/golden/{0}.safetensors"]
 
 def golden_of(name):
     return [path.format(name) for path in GOLDEN]
+
+
+def load_safetensors(file):
+    """Tensors of int32 and float32 by name."""
+    data = file.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    arrays = {}
+    for name, entry in json.loads(data[8:start]).items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            kind = {"I32": "<i4", "F32": "<f4"}[entry["dtype"]]
+            arrays[name] = np.frombuffer(data[start + begin : start + end], kind).reshape(entry["shape"])
+    return arrays
 
 
 def test_tokenizes_and_decodes(beryl, project):
@@ -61,6 +75,27 @@ def test_checks_a_golden_file(beryl, compute):
     assert result["greedy_wrong"] == 0
     assert result["logit_difference_max"] == max(prompt["logit_difference_max"] for prompt in result["prompts"])
     assert result["modules"] > 0 and "module_mismatches" not in result
+
+
+def test_a_check_tells_log_probabilities(beryl, project):
+    """Those of the recorded logits, up to float32's errors."""
+    checkpoint, golden = golden_of("dense-bf16")
+    done = beryl("check", checkpoint, golden, "--compute", "f32", "--json", "--logprobs")
+    assert done.returncode == 0, done.stderr
+    reference = load_safetensors(project / golden)
+    for i, prompt in enumerate(json.loads(done.stdout)["prompts"]):
+        ids, logits = reference[f"prompt{i}.input_ids"], reference[f"prompt{i}.logits"].astype(np.float64)
+        assert prompt["tokens"] == [*ids, *reference[f"prompt{i}.greedy"]]
+        assert len(prompt["token_logprobs"]) == len(prompt["tokens"])
+        assert prompt["token_logprobs"][0] is None
+        expected = [logits[at, ids[at + 1]] - np.logaddexp.reduce(logits[at]) for at in range(len(ids) - 1)]
+        assert prompt["token_logprobs"][1 : len(ids)] == pytest.approx(expected, abs=1e-3)
+
+
+def test_log_probabilities_need_json(beryl):
+    done = beryl("check", *golden_of("dense-bf16"), "--logprobs")
+    assert done.returncode == 2
+    assert "--json" in done.stderr
 
 
 def test_shows_a_check_to_people(beryl):
