@@ -90,6 +90,9 @@ struct MatrixSource {
   formats::QuantMatrix matrix;  // when it is_made_up(), it is filled with random numbers instead of read
   std::optional<formats::QuantMatrix> up;  // when set, `matrix` is the gate
   std::string up_name = {};                // of the up half
+  // Only embed() takes it, a few rows at a time: it may stay in its file, which must then outlive the
+  // backend's use of it.
+  bool is_table = false;
 };
 
 struct CacheLayer {
@@ -187,7 +190,8 @@ class Backend {
   // Makes page `to` hold what page `from` of the same kind holds, in all layers of the kind.
   virtual void copy_page(Cache& cache, LayerKind kind, int32_t from, int32_t to) = 0;
 
-  // out[t] = table[tokens[t]] * scale
+  // out[t] = table[tokens[t]] * scale. Errors, of a table that stayed in its file: kIo; kInvalidInput for a
+  // bad scale. Infinities and NaNs in it are not looked for, and end in the rows that asked for them.
   virtual void embed(const Matrix& table, std::span<const int32_t> tokens, float scale, Buffer& out) = 0;
   // out[t] = in[t] / rms(in[t]) * weight, without weight where it is null. `out` may be `in`.
   virtual void rms_norm(const Buffer& in, const Vector* weight, float epsilon, Buffer& out) = 0;

@@ -27,7 +27,10 @@ class MatrixUploads {
 
   void add(const Role& role, MatrixPtr& to) {
     const Weight& weight = weights_.at(role);
-    sources_.push_back({.name = checkpoint::weight_name(role, weight), .matrix = weight.matrix, .up = {}});
+    sources_.push_back({.name = checkpoint::weight_name(role, weight),
+                        .matrix = weight.matrix,
+                        .up = {},
+                        .is_table = role.part == Part::kPerLayerEmbedding});
     targets_.push_back(&to);
   }
 

@@ -77,7 +77,8 @@ struct Network {
 };
 
 // Reads all weights into the backend. Errors: kIo, kInvalidInput (a non-finite weight or scale, named),
-// kUnsupported, kResource. The backend must outlive the network.
+// kUnsupported, kResource. The backend must outlive the network,
+// and so must the checkpoint's files, of which the backend may read a table of embeddings row by row.
 Network load_network(const checkpoint::ModelConfig& config, const checkpoint::WeightMap& weights,
                      backend::Backend& backend, Progress& progress);
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <span>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "backend/cpu/panel_jobs.h"
 #include "backend/cpu/rotary.h"
 #include "backend/cpu/routing.h"
+#include "backend/cpu/table_matrix.h"
 #include "backend/cpu/thread_pool.h"
 #include "backend/cpu/upload.h"
 #include "backend/cpu/vector_kernels.h"
@@ -91,15 +93,26 @@ class CpuBackend final : public Backend {
         pool_(options.threads),
         runner_(kernels_, vectors_, pool_) {}
 
-  uint64_t resident_bytes(const MatrixSource& source) const override { return packed_layout(source).bytes(); }
+  uint64_t resident_bytes(const MatrixSource& source) const override {
+    return stays_in_file(source) ? 0 : packed_layout(source).bytes();
+  }
 
   uint64_t cache_bytes(const CacheShape& shape) const override { return CpuCache::bytes(shape, compute_); }
 
   std::vector<std::unique_ptr<Matrix>> upload(std::span<const MatrixSource> sources,
                                               Progress& progress) override {
-    Upload upload = upload_matrices(sources, pool_, progress);
+    std::vector<MatrixSource> packed;
+    std::ranges::remove_copy_if(sources, std::back_inserter(packed), stays_in_file);
+    Upload upload = upload_matrices(packed, pool_, progress);
     arenas_.push_back(std::move(upload.arena));
-    return std::move(upload.matrices);
+    if (packed.size() == sources.size()) return std::move(upload.matrices);
+    std::vector<std::unique_ptr<Matrix>> matrices;
+    auto next = upload.matrices.begin();
+    for (const MatrixSource& source : sources) {
+      matrices.push_back(stays_in_file(source) ? std::make_unique<TableMatrix>(source, pool_.thread_count())
+                                               : std::move(*next++));
+    }
+    return matrices;
   }
 
   std::unique_ptr<Vector> upload_vector(std::span<const float> values) override {
@@ -116,16 +129,26 @@ class CpuBackend final : public Backend {
   }
 
   void embed(const Matrix& table, std::span<const int32_t> tokens, float scale, Buffer& out) override {
-    const PackedMatrix& matrix = cpu(table);
     const auto rows = static_cast<int64_t>(tokens.size());
-    cpu(out).resize(rows, matrix.cols());
-    for_rows(rows, [&](int64_t t) {
+    const int64_t width = table.cols();
+    cpu(out).resize(rows, width);
+    const auto* const in_file = dynamic_cast<const TableMatrix*>(&table);
+    const auto embed_row = [&](int thread, int64_t t) {
       const int64_t token = tokens[static_cast<size_t>(t)];
-      BERYL_CHECK(token >= 0 && token < matrix.rows());
-      float* to = cpu(out).row(t);
-      decode_row(matrix, token, to);
-      vectors_.scale(to, scale, nullptr, matrix.cols(), to);
-    });
+      BERYL_CHECK(token >= 0 && token < table.rows());
+      float* const to = cpu(out).row(t);
+      if (in_file != nullptr) {
+        in_file->read_row(thread, token, {to, static_cast<size_t>(width)});
+      } else {
+        decode_row(cpu(table), token, to);
+      }
+      vectors_.scale(to, scale, nullptr, width, to);
+    };
+    if (rows < kInlineRows) {
+      for (int64_t t = 0; t < rows; ++t) embed_row(0, t);
+    } else {
+      pool_.run_tasks(rows, embed_row);
+    }
   }
 
   void rms_norm(const Buffer& in, const Vector* weight, float epsilon, Buffer& out) override {
