@@ -24,10 +24,9 @@ int64_t StepSizer::prompt_tokens() const {
   if (measured_tokens_ > 0) {
     const double wanted =
         std::max(kPromptShareMin * step_seconds_max_, kAimedShare * step_seconds_max_ - decode_seconds_);
-    // The cost of a token falls as there are more, so it is trusted only near where it was measured.
-    const auto measured = static_cast<double>(measured_tokens_);
-    tokens = std::clamp(wanted / prompt_seconds_per_token_, measured / 4, measured * 2);
-    tokens = std::max(tokens, kTokensMin);
+    // The cost of a token falls as there are more, so a larger step is only tried by and by.
+    const double most = std::max(kTokensMin, 2 * static_cast<double>(measured_tokens_));
+    tokens = std::clamp(wanted / prompt_seconds_per_token_, kTokensMin, most);
   }
   return std::min(static_cast<int64_t>(tokens), tokens_max_);
 }

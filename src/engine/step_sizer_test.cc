@@ -67,5 +67,12 @@ TEST(StepSizerTest, MakesRoomForAnswersThatBeganSince) {
   EXPECT_LE(Machine({0.5, each}).seconds(sizer.prompt_tokens()), 1.0);
 }
 
+TEST(StepSizerTest, FallsAtOnceFromAPromptThatHadTheMachineToItself) {
+  StepSizer sizer(1.0, 1024);
+  sizer.add(1024, 0, 20);
+  for (int i = 0; i < 16; ++i) sizer.add(0, 8, 0.5);
+  EXPECT_LE(sizer.prompt_tokens(), 17);
+}
+
 }  // namespace
 }  // namespace beryl::engine
