@@ -18,20 +18,20 @@ STARTING_SECONDS = 60
 
 
 class Server:
-    """A running server; `log` is what it has written to standard error so far."""
+    """A running server; `log` is what it has written to standard error so far. Unless it `waits`, it may still be loading."""
 
-    def __init__(self, binary, *arguments):
+    def __init__(self, binary, *arguments, waits=True, stdout=subprocess.DEVNULL):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BERYL_")}
         environment["BERYL_THREADS"] = "1"
         command = [binary, "serve", PROJECT / "models/demo", "--port", "0", *map(str, arguments)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                        env=environment)
+        self.process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment)
         self.log = []
         addresses = queue.Queue()
         self.reader = threading.Thread(target=self._read_log, args=(addresses,), daemon=True)
         self.reader.start()
         self.url = addresses.get(timeout=STARTING_SECONDS)
-        self._wait_until_ready()
+        if waits:
+            self._wait_until_ready()
 
     def _read_log(self, addresses):
         for line in self.process.stderr:
@@ -96,11 +96,11 @@ def beryl_bin():
 
 @pytest.fixture(scope="session")
 def start_server(beryl_bin):
-    """Starts servers with arguments of their own; all are ended after the tests."""
+    """Starts servers with arguments of their own and options of Server; all are ended after the tests."""
     started = []
 
-    def start(*arguments):
-        started.append(Server(beryl_bin, *arguments))
+    def start(*arguments, **options):
+        started.append(Server(beryl_bin, *arguments, **options))
         return started[-1]
 
     yield start
