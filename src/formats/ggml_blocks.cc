@@ -8,21 +8,6 @@
 namespace beryl::formats {
 namespace {
 
-// 16 bytes whose low halves are that many codes and whose high halves are the next ones, to two codes a byte
-// in order.
-void split_nibbles(const std::byte* bytes, std::byte* codes) {
-  const Words pairs = load_words(bytes);
-  store_words(codes, join_bytes(pairs, pairs >> 4, 4));
-}
-
-// The same for 32 bytes.
-void split_more_nibbles(const std::byte* bytes, std::byte* codes) {
-  const Words first = load_words(bytes);
-  const Words second = load_words(bytes + sizeof(first));
-  store_words(codes, join_bytes(first, second, 4));
-  store_words(codes + sizeof(first), join_bytes(first >> 4, second >> 4, 4));
-}
-
 // Each of 16 bits to bit 4 of a byte.
 Longs fifth_bits(uint32_t bits) {
   constexpr uint64_t kEach = 0x0101010101010101ULL;
@@ -31,7 +16,8 @@ Longs fifth_bits(uint32_t bits) {
   return (each + 0x7f7f7f7f7f7f7f7fULL) >> 3 & 0x1010101010101010ULL;
 }
 
-// 16 bytes as in split_nibbles() with a fifth bit for each code, to one code a byte.
+// 16 bytes whose low halves are that many codes and whose high halves are the next ones, with a fifth bit for
+// each, to one code a byte.
 void split_five_bits(const std::byte* bytes, uint32_t high_bits, std::byte* codes) {
   constexpr uint64_t kLow = 0x0f0f0f0f0f0f0f0fULL;
   const auto pairs = load_word<Longs>(bytes);
@@ -87,66 +73,26 @@ void split_q6_k(const std::byte* block, std::byte* codes) {
   }
 }
 
-// The high bits of Q5_K: 32 bytes that hold bit g of each of 32 inputs of group g.
-void cut_q5_k(const std::byte* block, std::byte* planes) {
-  const Words first = load_words(block + 16);
-  const Words second = load_words(block + 32);
-  const auto groups = [&](int g) {  // two successive ones
-    return join_bytes(join_bytes(first >> g, second >> g, 1),
-                      join_bytes(first >> (g + 1), second >> (g + 1), 1), 2);
-  };
-  store_words(planes, join_bytes(groups(0), groups(2), 4));
-  store_words(planes + sizeof(Words), join_bytes(groups(4), groups(6), 4));
-}
-
-// Q6_K: of each half 64 bytes of low halves and 32 bytes that hold bits 2g and 2g + 1 of group g.
-void cut_q6_k(const std::byte* block, std::byte* codes, std::byte* planes) {
-  for (size_t half = 0; half < 2; ++half) {
-    const std::byte* low = block + 64 * half;
-    const std::byte* high = block + 128 + 32 * half;
-    for (size_t pair = 0; pair < 2; ++pair) {
-      const Words first = load_words(low + 32 * pair);
-      const Words second = load_words(low + 32 * pair + sizeof(Words));
-      store_words(codes + 64 * half + 16 * pair, join_bytes(first, second, 4));
-      store_words(codes + 64 * half + 32 + 16 * pair, join_bytes(first >> 4, second >> 4, 4));
-    }
-    const Words first = load_words(high);
-    const Words second = load_words(high + sizeof(Words));
-    const auto group = [&](int g) { return join_bytes(first >> (2 * g), second >> (2 * g), 2); };
-    store_words(planes + 32 * half, join_bytes(group(0), group(1), 4));
-    store_words(planes + 32 * half + sizeof(Words), join_bytes(group(2), group(3), 4));
-  }
-}
-
 // Cuts the codes of blocks of 5 and 6 bits.
-void cut_blocks(Format format, std::span<const std::byte> blocks, const BlockParts& out) {
-  const auto each = [&](size_t block_bytes, size_t inputs, auto cut) {
-    const size_t plane_bytes = format == Format::kQ6K ? inputs / 4 : inputs / 8;
+void cut_blocks(const CodeMoves& moves, Format format, std::span<const std::byte> blocks,
+                const BlockParts& out) {
+  const auto count = [&](size_t block_bytes) { return static_cast<int64_t>(blocks.size() / block_bytes); };
+  const auto cut_five = [&](size_t block_bytes, size_t bits) {
+    moves.split_16(blocks.data() + bits + 4, static_cast<int64_t>(block_bytes), count(block_bytes),
+                   out.codes);
     for (size_t i = 0; i < blocks.size() / block_bytes; ++i) {
-      cut(blocks.data() + i * block_bytes, out.codes + i * inputs / 2, out.planes + i * plane_bytes);
+      std::memcpy(out.planes + 4 * i, blocks.data() + i * block_bytes + bits, 4);
     }
   };
-  const auto cut_five = [](const std::byte* bits, std::byte* codes, std::byte* planes) {
-    std::memcpy(planes, bits, 4);
-    split_nibbles(bits + 4, codes);
-  };
-  using Block = const std::byte*;
   switch (format) {
     case Format::kQ5_0:
-      return each(22, 32, [&](Block block, std::byte* codes, std::byte* planes) {
-        cut_five(block + 2, codes, planes);
-      });
+      return cut_five(22, 2);
     case Format::kQ5_1:
-      return each(24, 32, [&](Block block, std::byte* codes, std::byte* planes) {
-        cut_five(block + 4, codes, planes);
-      });
+      return cut_five(24, 4);
     case Format::kQ5K:
-      return each(176, 256, [](Block block, std::byte* codes, std::byte* planes) {
-        for (size_t pair = 0; pair < 4; ++pair) split_more_nibbles(block + 48 + 32 * pair, codes + 32 * pair);
-        cut_q5_k(block, planes);
-      });
+      return moves.cut_q5_k(blocks.data(), count(176), out.codes, out.planes);
     default:
-      return each(210, 256, cut_q6_k);
+      return moves.cut_q6_k(blocks.data(), count(210), out.codes, out.planes);
   }
 }
 
@@ -192,28 +138,28 @@ bool is_block_format(Format format) {
   return format >= Format::kQ4_0 && format <= Format::kQ6K;
 }
 
-void split_blocks(Format format, std::span<const std::byte> blocks, const BlockParts& out) {
+void split_blocks(const CodeMoves& moves, Format format, std::span<const std::byte> blocks,
+                  const BlockParts& out) {
+  const auto bytes = static_cast<int64_t>(blocks.size());
   using Block = const std::byte*;
   switch (format) {
     case Format::kQ4_0:
       read_f16<18, 0>(blocks, out.scales);
-      return split_codes<18, 16>(blocks, out.codes,
-                                 [](Block block, std::byte* to) { split_nibbles(block + 2, to); });
+      return moves.split_16(blocks.data() + 2, 18, bytes / 18, out.codes);
     case Format::kQ4_1:
       read_f16<20, 0>(blocks, out.scales);
       read_f16<20, 2>(blocks, out.minimums);
-      return split_codes<20, 16>(blocks, out.codes,
-                                 [](Block block, std::byte* to) { split_nibbles(block + 4, to); });
+      return moves.split_16(blocks.data() + 4, 20, bytes / 20, out.codes);
     case Format::kQ5_0:
       read_f16<22, 0>(blocks, out.scales);
-      if (out.planes != nullptr) return cut_blocks(format, blocks, out);
+      if (out.planes != nullptr) return cut_blocks(moves, format, blocks, out);
       return split_codes<22, 32>(blocks, out.codes, [](Block block, std::byte* to) {
         split_five_bits(block + 6, load_word<uint32_t>(block + 2), to);
       });
     case Format::kQ5_1:
       read_f16<24, 0>(blocks, out.scales);
       read_f16<24, 2>(blocks, out.minimums);
-      if (out.planes != nullptr) return cut_blocks(format, blocks, out);
+      if (out.planes != nullptr) return cut_blocks(moves, format, blocks, out);
       return split_codes<24, 32>(blocks, out.codes, [](Block block, std::byte* to) {
         split_five_bits(block + 8, load_word<uint32_t>(block + 4), to);
       });
@@ -223,16 +169,14 @@ void split_blocks(Format format, std::span<const std::byte> blocks, const BlockP
                                  [](Block block, std::byte* to) { std::memcpy(to, block + 2, 32); });
     case Format::kQ4K:
       split_k<144>(blocks, out);
-      return split_codes<144, 128>(blocks, out.codes, [](Block block, std::byte* to) {
-        for (size_t pair = 0; pair < 4; ++pair) split_more_nibbles(block + 16 + 32 * pair, to + 32 * pair);
-      });
+      return moves.split_128(blocks.data() + 16, 144, bytes / 144, out.codes);
     case Format::kQ5K:
       split_k<176>(blocks, out);
-      if (out.planes != nullptr) return cut_blocks(format, blocks, out);
+      if (out.planes != nullptr) return cut_blocks(moves, format, blocks, out);
       return split_codes<176, 256>(blocks, out.codes, split_q5_k);
     case Format::kQ6K:
       split_q6_k_numbers(blocks, out);
-      if (out.planes != nullptr) return cut_blocks(format, blocks, out);
+      if (out.planes != nullptr) return cut_blocks(moves, format, blocks, out);
       return split_codes<210, 256>(blocks, out.codes, split_q6_k);
     default:
       return;

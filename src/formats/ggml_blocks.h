@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <span>
 
+#include "formats/code_moves.h"
 #include "formats/quant_matrix.h"
 
 namespace beryl::formats {
@@ -34,6 +35,7 @@ struct BlockParts {
 bool is_block_format(Format format);
 
 // Takes blocks apart; `blocks` holds exactly their bytes.
-void split_blocks(Format format, std::span<const std::byte> blocks, const BlockParts& out);
+void split_blocks(const CodeMoves& moves, Format format, std::span<const std::byte> blocks,
+                  const BlockParts& out);
 
 }  // namespace beryl::formats

@@ -57,29 +57,6 @@ void spread_row(std::span<const std::byte> from, std::span<std::byte> to) {
   }
 }
 
-// The same, cut into planes.
-template <int kBits>
-void cut_stream(std::span<const std::byte> from, int64_t cols, std::byte* row) {
-  cut_row<kBits - 4>(cols, row, [&](int64_t first) {
-    std::array<Words, 4> block{};
-    const auto begin = static_cast<size_t>(first * kBits / 8);
-    if (begin + static_cast<size_t>(kPlaneBlock) * kBits / 8 + 8 > from.size()) {
-      std::array<std::byte, kPlaneBlock> codes{};
-      const auto count = static_cast<size_t>(std::min(kPlaneBlock, cols - first));
-      spread_row<kBits>(from.subspan(begin), std::span(codes).first(count));
-      std::memcpy(&block, &codes, sizeof(block));
-      return block;
-    }
-    const std::byte* source = from.data() + begin;
-    for (Words& words : block) {
-      const Longs codes = {load_word<uint64_t>(source), load_word<uint64_t>(source + kBits)};
-      words = std::bit_cast<Words>(spread<kBits>(codes));
-      source += 2 * kBits;
-    }
-    return block;
-  });
-}
-
 // Swaps the halves of bytes.
 void swap_nibbles(std::span<const std::byte> from, std::span<std::byte> to) {
   const std::byte* source = from.data();
@@ -150,14 +127,18 @@ void RowReader::read_bit_stream(int64_t first_row, int64_t count, std::vector<st
   const FileRange& range = matrix_->codes.range;
   const auto stride = static_cast<size_t>(range.bytes) / static_cast<size_t>(matrix_->rows);
   const auto row_bytes = static_cast<size_t>(code_row_bytes(shape));
-  staging_.resize(static_cast<size_t>(count) * stride);
-  range.file->read(range.offset + static_cast<uint64_t>(first_row) * stride, staging_);
+  // Cutting reads whole vectors, of the last row too.
+  const size_t bytes = static_cast<size_t>(count) * stride;
+  staging_.resize(bytes + kPlaneBlock + 16);
+  range.file->read(range.offset + static_cast<uint64_t>(first_row) * stride,
+                   std::span(staging_).first(bytes));
   const bool is_five = code_bits(scheme_.codes) == 5;
   for (size_t row = 0; row < static_cast<size_t>(count); ++row) {
     const auto from = std::span(staging_).subspan(row * stride, stride);
     const auto to = std::span(out).subspan(row * row_bytes, row_bytes);
     if (shape == CodeShape::kPlanes) {
-      is_five ? cut_stream<5>(from, matrix_->cols, to.data()) : cut_stream<6>(from, matrix_->cols, to.data());
+      const CutBlocks cut = is_five ? moves_->cut_5 : moves_->cut_6;
+      cut(from.data(), plane_blocks(matrix_->cols), to.data(), to.data() + nibble_row_bytes(matrix_->cols));
     } else {
       is_five ? spread_row<5>(from, to) : spread_row<6>(from, to);
     }
@@ -261,7 +242,7 @@ void RowReader::read_blocks(int64_t first_row, int64_t count, RowParts& out, Cod
       return numbers.empty() ? nullptr : numbers.data() + row * per_row;
     };
     std::byte* const codes = out.codes.data() + row * row_bytes;
-    split_blocks(matrix_->format,
+    split_blocks(*moves_, matrix_->format,
                  std::span(staging_).subspan(static_cast<size_t>(row * blocks * block.bytes),
                                              static_cast<size_t>(blocks * block.bytes)),
                  {.codes = codes,

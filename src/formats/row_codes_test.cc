@@ -11,6 +11,7 @@
 #include "base/file_for_tests.h"
 #include "base/number_types.h"
 #include "formats/integer.h"
+#include "formats/moves_for_tests.h"
 #include "formats/plain.h"
 #include "formats/planes.h"
 #include "formats/row_reader.h"
@@ -101,7 +102,7 @@ uint32_t cut_code(const std::byte* row, int64_t cols, int64_t k, int plane_bits)
 
 TEST(RowCodesTest, StreamsOfFiveAndSixBitsAsBytesAndCut) {
   for (const int bits : {5, 6}) {
-    for (const int64_t cols : {32, 64, 96, 224}) {
+    for (const int64_t cols : {32, 64, 96, 224, 704}) {
       constexpr int64_t kRows = 3;
       const std::vector<uint32_t> codes = random_codes(kRows * cols, bits);
       std::vector<uint32_t> words(static_cast<size_t>(kRows * cols * bits / 32));
@@ -112,16 +113,20 @@ TEST(RowCodesTest, StreamsOfFiveAndSixBitsAsBytesAndCut) {
       const Stored stored(
           {.rows = kRows, .cols = cols, .format = bits == 5 ? Format::kAffine5 : Format::kAffine6},
           DType::kU32, words);
-      RowReader reader(stored.matrix);
-      RowParts bytes;
-      RowParts cut;
-      reader.read(0, kRows, bytes);
-      reader.read(0, kRows, cut, CodeShape::kPlanes);
-      for (int64_t at = 0; at < kRows * cols; ++at) {
-        const uint32_t expected = codes[static_cast<size_t>(at)];
-        const std::byte* row = cut.codes.data() + at / cols * reader.code_row_bytes(CodeShape::kPlanes);
-        ASSERT_EQ(static_cast<uint32_t>(bytes.codes[static_cast<size_t>(at)]), expected) << bits << ' ' << at;
-        ASSERT_EQ(cut_code(row, cols, at % cols, bits - 4), expected) << bits << ' ' << cols << ' ' << at;
+      for (const CodeMoves* moves : available_moves()) {
+        RowReader reader(stored.matrix, *moves);
+        RowParts bytes;
+        RowParts cut;
+        reader.read(0, kRows, bytes);
+        reader.read(0, kRows, cut, CodeShape::kPlanes);
+        for (int64_t at = 0; at < kRows * cols; ++at) {
+          const uint32_t expected = codes[static_cast<size_t>(at)];
+          const std::byte* row = cut.codes.data() + at / cols * reader.code_row_bytes(CodeShape::kPlanes);
+          ASSERT_EQ(static_cast<uint32_t>(bytes.codes[static_cast<size_t>(at)]), expected)
+              << bits << ' ' << at;
+          ASSERT_EQ(cut_code(row, cols, at % cols, bits - 4), expected)
+              << bits << ' ' << cols << ' ' << at << ", words a tile " << moves->tile_words;
+        }
       }
     }
   }
@@ -133,7 +138,7 @@ TEST(RowCodesTest, BlocksAreCutIntoTheCodesThatTheyHold) {
                                       {Format::kQ5_1, DType::kQ5_1},
                                       {Format::kQ5K, DType::kQ5K},
                                       {Format::kQ6K, DType::kQ6K}}) {
-    constexpr int64_t kCols = 512;
+    constexpr int64_t kCols = 11 * 256;
     const DTypeBlock block = dtype_block(dtype);
     std::vector<std::byte> bytes(static_cast<size_t>(2 * kCols / block.elements * block.bytes));
     std::mt19937 random(5);
@@ -144,17 +149,57 @@ TEST(RowCodesTest, BlocksAreCutIntoTheCodesThatTheyHold) {
                                 .cols = kCols,
                                 .format = format,
                                 .codes = {.dtype = dtype, .range = {&file, 0, bytes.size()}}};
-    RowReader reader(matrix);
-    RowParts plain;
-    RowParts cut;
-    reader.read(0, 2, plain);
-    reader.read(0, 2, cut, CodeShape::kPlanes);
-    EXPECT_EQ(cut.scales, plain.scales);
-    for (int64_t at = 0; at < 2 * kCols; ++at) {
-      const std::byte* row = cut.codes.data() + at / kCols * reader.code_row_bytes(CodeShape::kPlanes);
-      ASSERT_EQ(cut_code(row, kCols, at % kCols, format == Format::kQ6K ? 2 : 1),
-                static_cast<uint32_t>(plain.codes[static_cast<size_t>(at)]))
-          << format_name(format) << ' ' << at;
+    for (const CodeMoves* moves : available_moves()) {
+      RowReader reader(matrix, *moves);
+      RowParts plain;
+      RowParts cut;
+      reader.read(0, 2, plain);
+      reader.read(0, 2, cut, CodeShape::kPlanes);
+      EXPECT_EQ(cut.scales, plain.scales);
+      for (int64_t at = 0; at < 2 * kCols; ++at) {
+        const std::byte* row = cut.codes.data() + at / kCols * reader.code_row_bytes(CodeShape::kPlanes);
+        ASSERT_EQ(cut_code(row, kCols, at % kCols, format == Format::kQ6K ? 2 : 1),
+                  static_cast<uint32_t>(plain.codes[static_cast<size_t>(at)]))
+            << format_name(format) << ' ' << at << ", words a tile " << moves->tile_words;
+      }
+    }
+  }
+}
+
+// Blocks of four bits, whose bytes hold a code in each half, by ggml_blocks.h.
+TEST(RowCodesTest, HalvesOfBlocksAreTwoRunsOfCodes) {
+  struct Case {
+    Format format;
+    DType dtype;
+    int64_t first;  // byte of the codes in a block
+    int64_t run;    // bytes whose low halves come before their high ones
+  };
+  for (const Case& one : {Case{Format::kQ4_0, DType::kQ4_0, 2, 16}, Case{Format::kQ4_1, DType::kQ4_1, 4, 16},
+                          Case{Format::kQ4K, DType::kQ4K, 16, 32}}) {
+    constexpr int64_t kCols = 3 * 256;
+    const DTypeBlock block = dtype_block(one.dtype);
+    std::vector<std::byte> bytes(static_cast<size_t>(2 * kCols / block.elements * block.bytes));
+    std::mt19937 random(5);
+    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random() % 0x70);
+    const File file = make_file_for_tests(bytes);
+    const QuantMatrix matrix = {.rows = 2,
+                                .cols = kCols,
+                                .format = one.format,
+                                .codes = {.dtype = one.dtype, .range = {&file, 0, bytes.size()}}};
+    for (const CodeMoves* moves : available_moves()) {
+      RowReader reader(matrix, *moves);
+      RowParts parts;
+      reader.read(0, 2, parts);
+      for (int64_t at = 0; at < 2 * kCols; ++at) {
+        const int64_t in_block = at % block.elements;
+        const int64_t in_run = in_block % (2 * one.run);
+        const int64_t byte = at / block.elements * block.bytes + one.first +
+                             in_block / (2 * one.run) * one.run + in_run % one.run;
+        const auto pair = static_cast<uint32_t>(bytes[static_cast<size_t>(byte)]);
+        const auto stored = static_cast<uint32_t>(parts.codes[static_cast<size_t>(at / 2)]);
+        ASSERT_EQ(stored >> (at % 2 * 4) & 15U, in_run < one.run ? pair & 15U : pair >> 4)
+            << format_name(one.format) << ' ' << at << ", words a tile " << moves->tile_words;
+      }
     }
   }
 }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "formats/code_moves.h"
 #include "formats/quant_matrix.h"
 #include "formats/scheme.h"
 
@@ -38,7 +39,9 @@ class RowReader {
   // Reads what belongs to the whole matrix. Errors: kIo; kInvalidInput for a global scale that is not a
   // positive finite number or stands on the wrong side of 1, for a group index that is not a grouping, for
   // tables that are not the format's.
-  explicit RowReader(const QuantMatrix& matrix) { turn_to(matrix); }
+  explicit RowReader(const QuantMatrix& matrix, const CodeMoves& moves = portable_moves()) : moves_(&moves) {
+    turn_to(matrix);
+  }
   // Becomes the reader of another matrix, and keeps its memory for it.
   void turn_to(const QuantMatrix& matrix);
 
@@ -74,6 +77,7 @@ class RowReader {
   [[noreturn]] void fail_zero(int64_t first_row, uint32_t mask, std::span<const float> zeros) const;
   void check(int64_t first_row, const RowParts& parts) const;
 
+  const CodeMoves* moves_;
   const QuantMatrix* matrix_ = nullptr;
   Scheme scheme_;
   int64_t groups_ = 0;

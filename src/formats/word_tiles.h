@@ -1,4 +1,6 @@
 // Squares of codes turned over in words: four words at a time, without tables and branches.
+//
+// All here is in an unnamed namespace: files compiled for an instruction set have a copy of their own.
 #pragma once
 
 #include <array>
@@ -8,6 +10,7 @@
 #include <cstring>
 
 namespace beryl::formats {
+namespace {
 
 // GCC and clang vector types: SSE2 on x86-64, NEON on AArch64, plain code elsewhere.
 using Words = uint32_t __attribute__((vector_size(16)));
@@ -16,8 +19,8 @@ using Words = uint32_t __attribute__((vector_size(16)));
 using Bytes = uint8_t __attribute__((vector_size(16)));
 using Longs = uint64_t __attribute__((vector_size(16)));
 
-inline constexpr int64_t kTile = 4;
-inline constexpr int64_t kTileBytes = 16;
+constexpr int64_t kTile = 4;
+constexpr int64_t kTileBytes = 16;
 
 template <typename Word>
 Word load_word(const void* from) {
@@ -97,4 +100,5 @@ void transpose_codes(std::array<Word, 32 / kBits>& words) {
   swap(kBits == 4 ? 4 : 2, 16, 0x0000ffffU);
 }
 
+}  // namespace
 }  // namespace beryl::formats

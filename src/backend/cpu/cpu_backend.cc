@@ -103,7 +103,7 @@ class CpuBackend final : public Backend {
                                               Progress& progress) override {
     std::vector<MatrixSource> packed;
     std::ranges::remove_copy_if(sources, std::back_inserter(packed), stays_in_file);
-    Upload upload = upload_matrices(packed, pool_, progress);
+    Upload upload = upload_matrices(packed, *kernels_.moves, pool_, progress);
     arenas_.push_back(std::move(upload.arena));
     if (packed.size() == sources.size()) return std::move(upload.matrices);
     std::vector<std::unique_ptr<Matrix>> matrices;

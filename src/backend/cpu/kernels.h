@@ -12,12 +12,14 @@
 #include "backend/cpu/isa.h"
 #include "backend/cpu/matrix_kernels.h"
 #include "backend/cpu/packed_matrix.h"
+#include "formats/code_moves.h"
 
 namespace beryl::backend {
 
 struct Kernels {
   std::string_view name;
   MultiplyFunction multiply;
+  const formats::CodeMoves* moves;  // for loading
 };
 
 const Kernels& kernels_of(Isa isa);

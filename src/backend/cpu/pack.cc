@@ -11,7 +11,8 @@ bool pack_panel(const PackedLayout& layout, const PanelRows& rows, std::byte* pa
   const CodeRows codes{.rows = rows.parts->codes.data() + rows.first * rows.code_row_bytes,
                        .row_bytes = rows.code_row_bytes,
                        .row_count = rows.count};
-  const bool are_finite = pack_codes(layout, codes, rows.shape == formats::CodeShape::kPlanes, panel);
+  const bool are_finite =
+      pack_codes(layout, codes, rows.shape == formats::CodeShape::kPlanes, *rows.moves, panel);
   pack_numbers(layout, rows, panel);
   return are_finite;
 }

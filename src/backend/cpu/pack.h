@@ -17,6 +17,7 @@ struct PanelRows {
   int64_t count = 0;
   bool outer_divides = false;
   formats::CodeShape shape = formats::CodeShape::kBytes;
+  const formats::CodeMoves* moves = &formats::portable_moves();
 };
 
 // Packs one panel, all of it. Returns false when a code is not a finite number.

@@ -12,18 +12,9 @@ namespace beryl::backend {
 namespace {
 
 using formats::CodeKind;
-using formats::kTile;
-using formats::load_words;
-using formats::store_words;
+using formats::CodeMoves;
+using formats::NonFinite;
 using formats::Words;
-
-// The bits that are all set exactly in codes that are infinite or NaN, in every code of a word.
-struct NonFinite {
-  uint32_t mask;
-  // Added to the masked code, carries into the code's sign bit if and only if all bits of the mask are set.
-  uint32_t carry;
-  uint32_t sign;
-};
 
 constexpr NonFinite non_finite(CodeKind kind) {
   switch (kind) {
@@ -91,22 +82,28 @@ class Lines {
   std::byte* next_ = nullptr;
 };
 
-// Transposes four rows of four words into four lines, each from byte `at` on, and collects the sign bits of
-// non-finite codes.
-template <int kBits, bool kCanBeBad>
-Words pack_tile(const std::byte* rows, int64_t row_bytes, const NonFinite& bad,
-                const std::array<std::byte*, kTile>& lines, int64_t at) {
-  const Words a = formats::unshuffle<kBits>(load_words(rows));
-  const Words b = formats::unshuffle<kBits>(load_words(rows + row_bytes));
-  const Words c = formats::unshuffle<kBits>(load_words(rows + 2 * row_bytes));
-  const Words d = formats::unshuffle<kBits>(load_words(rows + 3 * row_bytes));
-  Words found{};
-  if constexpr (kCanBeBad) {
-    found = ((a & bad.mask) + bad.carry) | ((b & bad.mask) + bad.carry) | ((c & bad.mask) + bad.carry) |
-            ((d & bad.mask) + bad.carry);
+template <int kBits>
+formats::MoveTile tile_mover(const CodeMoves& moves) {
+  if constexpr (kBits == 1) return moves.move_1;
+  if constexpr (kBits == 2) return moves.move_2;
+  if constexpr (kBits == 4) return moves.move_4;
+  if constexpr (kBits == 8) return moves.move_8;
+  if constexpr (kBits == 16) return moves.move_16;
+  return moves.move_32;
+}
+
+// Packs full panels by tiles, as many lines as tiles of these moves fill; `done` are packed already. Returns
+// the sign bits of non-finite codes.
+template <int kBits>
+uint32_t pack_tiles(const CodeRows& from, const NonFinite& bad, const CodeMoves& moves, int64_t line_count,
+                    Lines<kBits>& lines, int64_t& done) {
+  constexpr int64_t kMost = 16;
+  std::array<std::byte*, kMost> to;
+  uint32_t found = 0;
+  for (; done + moves.tile_words <= line_count; done += moves.tile_words) {
+    for (int64_t i = 0; i < moves.tile_words; ++i) to[static_cast<size_t>(i)] = lines.next();
+    found |= tile_mover<kBits>(moves)(from.rows + done * 4, from.row_bytes, bad, to.data());
   }
-  const std::array<Words, kTile> columns = formats::transpose_words(a, b, c, d);
-  for (size_t i = 0; i < columns.size(); ++i) store_words(lines[i] + at, columns[i]);
   return found;
 }
 
@@ -117,11 +114,11 @@ uint32_t bits_at(const std::byte* row, int64_t first, int64_t bits) {
   return static_cast<uint32_t>(window >> (first % 8) & ((uint64_t{1} << bits) - 1));
 }
 
-// What is left when tiles have packed the first lines of the first rows, word by word.
+// What is left when tiles have packed the first lines, word by word.
 template <int kBits>
 uint32_t pack_rest(const PackedLayout& layout, const Lines<kBits>& lines, const CodeRows& from,
-                   const NonFinite& bad, int64_t tiled_rows, int64_t tiled_lines) {
-  const int64_t first_group = tiled_rows == kPanelRows ? tiled_lines / lines.per_group() : 0;
+                   const NonFinite& bad, int64_t tiled_lines) {
+  const int64_t first_group = tiled_lines / lines.per_group();
   uint32_t found = 0;
   for (int64_t group = first_group; group < layout.groups; ++group) {
     const int64_t bits = layout.inputs_of(group) * kBits;
@@ -129,7 +126,7 @@ uint32_t pack_rest(const PackedLayout& layout, const Lines<kBits>& lines, const 
     const int64_t done = std::clamp<int64_t>(tiled_lines - group * lines.per_group(), 0, count);
     std::byte* const to = lines.first_of(group);
     for (int64_t row = 0; row < kPanelRows; ++row) {
-      for (int64_t line = row < tiled_rows ? done : 0; line < count; ++line) {
+      for (int64_t line = done; line < count; ++line) {
         uint32_t word = 0;
         if (row < from.row_count) {
           word = bits_at(from.rows + row * from.row_bytes, group * layout.group_inputs * kBits + line * 32,
@@ -146,39 +143,37 @@ uint32_t pack_rest(const PackedLayout& layout, const Lines<kBits>& lines, const 
 
 // Packs all lines of one kind, of codes of `kBits` bits that follow each other in their row. Returns the sign
 // bits of non-finite codes, in any word.
-template <int kBits, bool kCanBeBad = false>
-uint32_t pack_lines(const PackedLayout& layout, bool is_plane, const CodeRows& from, std::byte* panel) {
+template <int kBits>
+uint32_t pack_lines(const PackedLayout& layout, bool is_plane, const CodeRows& from, const CodeMoves& moves,
+                    std::byte* panel) {
   const NonFinite bad = non_finite(layout.scheme.codes);
   Lines<kBits> lines(layout, is_plane, panel);
-  // Where groups are whole words, tiles of 4 rows x 4 lines run over the borders of groups.
+  // Where groups are whole words, tiles run over the borders of groups.
   const bool has_whole_words = layout.groups == 1 || layout.group_inputs % Lines<kBits>::kInputs == 0;
-  const int64_t tiled_rows = has_whole_words ? from.row_count / kTile * kTile : 0;
-  const int64_t tiled_lines = tiled_rows == 0 ? 0 : layout.cols * kBits / 32 / kTile * kTile;
-  Words found{};
-  for (int64_t line = 0; line < tiled_lines; line += kTile) {
-    std::array<std::byte*, kTile> to;
-    for (std::byte*& one : to) one = lines.next();
-    for (int64_t row = 0; row < tiled_rows; row += kTile) {
-      found |= pack_tile<kBits, kCanBeBad>(from.rows + row * from.row_bytes + line * 4, from.row_bytes, bad,
-                                           to, row * 4);
-    }
+  int64_t done = 0;
+  uint32_t found = 0;
+  if (has_whole_words && from.row_count == kPanelRows) {
+    const int64_t line_count = layout.cols * kBits / 32;
+    found = pack_tiles(from, bad, moves, line_count, lines, done);
+    found |= pack_tiles(from, bad, formats::portable_moves(), line_count, lines, done);
   }
-  const uint32_t rest = pack_rest(layout, lines, from, bad, tiled_rows, tiled_lines);
-  return (found[0] | found[1] | found[2] | found[3] | rest) & bad.sign;
+  found |= pack_rest(layout, lines, from, bad, done);
+  return found & bad.sign;
 }
 
 // Rows that are cut already: low halves to code lines, high bits to plane lines.
 template <int kPlaneBits>
-void pack_planes(const PackedLayout& layout, const CodeRows& from, std::byte* panel) {
+void pack_planes(const PackedLayout& layout, const CodeRows& from, const CodeMoves& moves, std::byte* panel) {
   CodeRows planes = from;
   planes.rows += formats::nibble_row_bytes(layout.cols);
-  pack_lines<4>(layout, false, from, panel);
-  pack_lines<kPlaneBits>(layout, true, planes, panel);
+  pack_lines<4>(layout, false, from, moves, panel);
+  pack_lines<kPlaneBits>(layout, true, planes, moves, panel);
 }
 
 // Rows of one byte a code.
 template <int kPlaneBits>
-void cut_and_pack(const PackedLayout& layout, const CodeRows& from, std::byte* panel) {
+void cut_and_pack(const PackedLayout& layout, const CodeRows& from, const CodeMoves& moves,
+                  std::byte* panel) {
   const int64_t row_bytes = formats::plane_row_bytes(layout.cols, kPlaneBits);
   std::vector<std::byte> cut(static_cast<size_t>(from.row_count * row_bytes));
   for (int64_t row = 0; row < from.row_count; ++row) {
@@ -190,28 +185,28 @@ void cut_and_pack(const PackedLayout& layout, const CodeRows& from, std::byte* p
       return block;
     });
   }
-  pack_planes<kPlaneBits>(layout, {cut.data(), row_bytes, from.row_count}, panel);
+  pack_planes<kPlaneBits>(layout, {cut.data(), row_bytes, from.row_count}, moves, panel);
 }
 
 }  // namespace
 
-bool pack_codes(const PackedLayout& layout, const CodeRows& rows, bool are_cut, std::byte* panel) {
+bool pack_codes(const PackedLayout& layout, const CodeRows& rows, bool are_cut, const CodeMoves& moves,
+                std::byte* panel) {
   switch (layout.code_bits) {
     case 4:
-      return pack_lines<4>(layout, false, rows, panel) == 0;
+      return pack_lines<4>(layout, false, rows, moves, panel) == 0;
     case 5:
-      are_cut ? pack_planes<1>(layout, rows, panel) : cut_and_pack<1>(layout, rows, panel);
+      are_cut ? pack_planes<1>(layout, rows, moves, panel) : cut_and_pack<1>(layout, rows, moves, panel);
       return true;
     case 6:
-      are_cut ? pack_planes<2>(layout, rows, panel) : cut_and_pack<2>(layout, rows, panel);
+      are_cut ? pack_planes<2>(layout, rows, moves, panel) : cut_and_pack<2>(layout, rows, moves, panel);
       return true;
     case 8:
-      if (layout.scheme.codes == CodeKind::kE4m3) return pack_lines<8, true>(layout, false, rows, panel) == 0;
-      return pack_lines<8>(layout, false, rows, panel) == 0;
+      return pack_lines<8>(layout, false, rows, moves, panel) == 0;
     case 16:
-      return pack_lines<16, true>(layout, false, rows, panel) == 0;
+      return pack_lines<16>(layout, false, rows, moves, panel) == 0;
     default:
-      return pack_lines<32, true>(layout, false, rows, panel) == 0;
+      return pack_lines<32>(layout, false, rows, moves, panel) == 0;
   }
 }
 

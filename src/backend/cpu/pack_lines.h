@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "backend/cpu/packed_matrix.h"
+#include "formats/code_moves.h"
 
 namespace beryl::backend {
 
@@ -17,6 +18,7 @@ struct CodeRows {
 
 // Writes all code and plane lines of a panel. `are_cut`: as CodeShape::kPlanes. Returns false when a code is
 // not a finite number.
-bool pack_codes(const PackedLayout& layout, const CodeRows& rows, bool are_cut, std::byte* panel);
+bool pack_codes(const PackedLayout& layout, const CodeRows& rows, bool are_cut,
+                const formats::CodeMoves& moves, std::byte* panel);
 
 }  // namespace beryl::backend

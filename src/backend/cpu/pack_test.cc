@@ -12,6 +12,7 @@
 
 #include "backend/cpu/pack_order.h"
 #include "backend/cpu/packed_for_tests.h"
+#include "formats/moves_for_tests.h"
 
 namespace beryl::backend {
 namespace {
@@ -70,6 +71,20 @@ TEST_P(PackTest, CodesFollowTheLayout) {
   }
 }
 
+// Full panels, which go through tiles, with every remainder of words; a bad code anywhere is found.
+TEST_P(PackTest, EverySetOfMovesWritesTheSame) {
+  for (const int64_t cols : {16, 64, 70, 128, 160, 224, 352, 704}) {
+    PackedForTests made(GetParam(), kPanelRows, cols, static_cast<uint32_t>(cols));
+    const std::vector<std::byte> portable = made.packed;
+    for (const formats::CodeMoves* moves : formats::available_moves()) {
+      made.moves = moves;
+      made.set_codes(std::vector<uint32_t>(made.codes));
+      ASSERT_TRUE(made.is_finite);
+      ASSERT_EQ(made.packed, portable) << cols << " inputs, words a tile " << moves->tile_words;
+    }
+  }
+}
+
 // Codes that are not finite: infinities, and NaN with the lowest and highest payloads.
 std::vector<uint32_t> bad_codes(CodeKind kind) {
   switch (kind) {
@@ -103,10 +118,12 @@ uint32_t largest_code(CodeKind kind) {
 }
 
 TEST_P(PackTest, FindsANonFiniteCodeAtAnyPlace) {
-  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{16, 35}, {7, 21}, {4, 16}, {1, 1}}) {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{16, 35}, {16, 130}, {7, 21}, {1, 1}}) {
     PackedForTests made(GetParam(), rows, cols, 1);
     const CodeKind kind = made.layout.scheme.codes;
     std::vector<uint32_t> list(static_cast<size_t>(rows * cols), largest_code(kind));
+    made.set_codes(list);
+    made.moves = formats::available_moves().back();
     made.set_codes(list);
     ASSERT_TRUE(made.is_finite);
     for (size_t at = 0; at < list.size(); ++at) {

@@ -228,6 +228,7 @@ struct PackedForTests {
   int64_t row_bytes = 0;
   std::vector<std::byte> packed;
   bool is_finite = true;
+  const formats::CodeMoves* moves = &formats::portable_moves();
 
  private:
   void pack() {
@@ -240,7 +241,8 @@ struct PackedForTests {
                               {.parts = &parts,
                                .code_row_bytes = row_bytes,
                                .first = begin,
-                               .count = std::min(kPanelRows, layout.rows - begin)},
+                               .count = std::min(kPanelRows, layout.rows - begin),
+                               .moves = moves},
                               packed.data() + panel * layout.panel_bytes);
     }
   }

@@ -81,10 +81,13 @@ void add_chunks(Chunk whole, std::vector<Chunk>& chunks) {
 
 // What one thread works with, kept to spare allocations and to read once what belongs to a whole matrix.
 struct Staging {
+  const formats::CodeMoves* moves;
   std::optional<formats::RowReader> reader;
   const formats::QuantMatrix* matrix = nullptr;  // of the reader
   formats::RowParts parts;
   std::vector<uint32_t> scratch;
+
+  explicit Staging(const formats::CodeMoves& chosen) : moves(&chosen) {}
 
   formats::RowReader& reader_of(const formats::QuantMatrix& wanted) {
     if (matrix == &wanted) return *reader;
@@ -92,7 +95,7 @@ struct Staging {
     if (reader) {
       reader->turn_to(wanted);
     } else {
-      reader.emplace(wanted);
+      reader.emplace(wanted, *moves);
     }
     matrix = &wanted;
     return *reader;
@@ -136,7 +139,8 @@ void pack_chunk(const Chunk& chunk, Staging& staging) {
                          .first = begin - first_row,
                          .count = rows,
                          .outer_divides = taken.outer_divides,
-                         .shape = taken.shape};
+                         .shape = taken.shape,
+                         .moves = staging.moves};
     if (pack_panel(*chunk.layout, from, chunk.first_panel + panel * chunk.panel_stride)) continue;
     throw Error(ErrorCode::kInvalidInput,
                 fmt::format("weight holds an infinity or NaN in rows {} to {}", begin, begin + rows - 1),
@@ -221,7 +225,8 @@ PackedLayout packed_layout(const MatrixSource& source) {
   return layout;
 }
 
-Upload upload_matrices(std::span<const MatrixSource> sources, ThreadPool& pool, Progress& progress) {
+Upload upload_matrices(std::span<const MatrixSource> sources, const formats::CodeMoves& moves,
+                       ThreadPool& pool, Progress& progress) {
   UploadPlan plan(sources);
   const std::vector<Chunk>& chunks = plan.chunks();
   uint64_t total_bytes = 0;
@@ -232,7 +237,7 @@ Upload upload_matrices(std::span<const MatrixSource> sources, ThreadPool& pool, 
   std::atomic<uint64_t> done_bytes{0};
   for (size_t i = 0; i < std::min(kChunksAhead, chunks.size()); ++i) chunks[i].read_ahead();
   pool.run([&](int) {
-    Staging staging;
+    Staging staging(moves);
     while (true) {
       const size_t index = next.fetch_add(1);
       if (index >= chunks.size()) return;

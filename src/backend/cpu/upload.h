@@ -10,6 +10,7 @@
 #include "backend/cpu/packed_matrix.h"
 #include "backend/cpu/thread_pool.h"
 #include "backend/cpu/weight_arena.h"
+#include "formats/code_moves.h"
 
 namespace beryl::backend {
 
@@ -23,7 +24,9 @@ struct Upload {
   std::vector<std::unique_ptr<Matrix>> matrices;  // in the order of the sources
 };
 
-// Streams all sources in file order, shared over the pool's threads. Errors: as Backend::upload().
-Upload upload_matrices(std::span<const MatrixSource> sources, ThreadPool& pool, Progress& progress);
+// Streams all sources in file order with the moves of any set, shared over the pool's threads. Errors: as
+// Backend::upload().
+Upload upload_matrices(std::span<const MatrixSource> sources, const formats::CodeMoves& moves,
+                       ThreadPool& pool, Progress& progress);
 
 }  // namespace beryl::backend

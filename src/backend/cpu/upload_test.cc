@@ -102,7 +102,7 @@ class RecordedProgress final : public Progress {
 Upload upload(const std::vector<MatrixSource>& sources, int threads = 2) {
   ThreadPool pool(threads);
   NoProgress progress;
-  return upload_matrices(sources, pool, progress);
+  return upload_matrices(sources, *kernels_of(best_isa()).moves, pool, progress);
 }
 
 const PackedMatrix& packed(const Upload& upload, size_t index) {
@@ -279,7 +279,7 @@ TEST(UploadTest, ReadsInTheOrderOfTheFileAndCountsAllOfIt) {
   }
   ThreadPool pool(1);
   RecordedProgress progress;
-  upload_matrices(sources, pool, progress);
+  upload_matrices(sources, *kernels_of(best_isa()).moves, pool, progress);
   uint64_t done = 0;
   ASSERT_GE(progress.updates.size(), 4U);
   for (size_t i = 0; i < 4; ++i) {

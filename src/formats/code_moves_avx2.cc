@@ -1,0 +1,12 @@
+#include "formats/code_moves.h"
+
+#include "formats/move_codes.h"
+
+namespace beryl::formats {
+
+const CodeMoves& avx2_moves() {
+  static constexpr CodeMoves kMoves = make_moves<2>();
+  return kMoves;
+}
+
+}  // namespace beryl::formats
