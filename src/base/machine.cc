@@ -70,11 +70,19 @@ MachineMemory read_memory() {
           .available_bytes = std::min(available, control_group_allowance())};
 }
 
-int usable_processor_count() {
+std::vector<int> usable_processors() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  int count = 1;
-  if (::sched_getaffinity(0, sizeof(set), &set) == 0) count = std::max(1, CPU_COUNT(&set));
+  std::vector<int> processors;
+  if (::sched_getaffinity(0, sizeof(set), &set) != 0) return processors;
+  for (int number = 0; number < CPU_SETSIZE; ++number) {
+    if (CPU_ISSET(number, &set)) processors.push_back(number);
+  }
+  return processors;
+}
+
+int usable_processor_count() {
+  const int count = std::max(1, static_cast<int>(usable_processors().size()));
   const int quota = control_group_processors();
   return quota > 0 ? std::min(count, quota) : count;
 }

@@ -18,6 +18,9 @@ MachineMemory read_memory();
 // Processors that the process may run on: its affinity, within the control group's quota, at least 1.
 int usable_processor_count();
 
+// The numbers of those in the process's affinity, ascending; empty when the system does not tell.
+std::vector<int> usable_processors();
+
 struct ProcessorFeature {
   const char* name;
   bool is_present;

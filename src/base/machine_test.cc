@@ -32,6 +32,7 @@ TEST(MachineTest, ProcessorsFollowTheAffinity) {
   CPU_SET(first, &one);
   ASSERT_EQ(::sched_setaffinity(0, sizeof(one), &one), 0);
   EXPECT_EQ(usable_processor_count(), 1);
+  EXPECT_EQ(usable_processors(), std::vector<int>{first});
   ASSERT_EQ(::sched_setaffinity(0, sizeof(before), &before), 0);
 }
 

@@ -149,7 +149,7 @@ void run_streams(const BenchCommandOptions& options, const Subject& subject, bac
 
 int measure(const BenchCommandOptions& options, const Subject& subject, std::ostream& out) {
   const int threads = thread_count(options.model);
-  const auto backend = backend::make_cpu_backend({.threads = threads, .compute = options.model.compute});
+  const auto backend = make_backend(options.model);
   BenchReport report = {.subject = subject.name,
                         .routing = subject.config->is_moe() ? routing_name(routing_of(options)) : "",
                         .threads = threads,

@@ -43,6 +43,10 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->check(CLI::Range(1, 1024))
       ->envname("BERYL_THREADS");
   command
+      .add_flag("--pin-threads", options.pins_threads,
+                "Bind each thread to a processor of its own; for a machine that does nothing else")
+      ->envname("BERYL_PIN_THREADS");
+  command
       .add_option_function<std::string>(
           "--compute",
           [&options](const std::string& name) {
@@ -56,6 +60,11 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
 
 int thread_count(const ModelOptions& options) {
   return options.threads > 0 ? options.threads : usable_processor_count();
+}
+
+std::unique_ptr<backend::Backend> make_backend(const ModelOptions& options) {
+  return backend::make_cpu_backend(
+      {.threads = thread_count(options), .compute = options.compute, .pins_threads = options.pins_threads});
 }
 
 checkpoint::Checkpoint open_checkpoint(const ModelOptions& options) {
@@ -78,10 +87,7 @@ RunningModel::RunningModel(LoadedModel loaded)
 LoadedModel load_model(const ModelOptions& options, checkpoint::Checkpoint checkpoint,
                        const engine::MemoryWishes& wishes, Progress* progress) {
   LoadedModel loaded = {
-      .checkpoint = std::move(checkpoint),
-      .backend = backend::make_cpu_backend({.threads = thread_count(options), .compute = options.compute}),
-      .plan = {},
-      .network = {}};
+      .checkpoint = std::move(checkpoint), .backend = make_backend(options), .plan = {}, .network = {}};
   const checkpoint::ModelConfig& config = loaded.checkpoint.config();
   loaded.plan = engine::plan_memory(
       config, *loaded.backend, model::resident_bytes(config, loaded.checkpoint.weights(), *loaded.backend),

@@ -27,11 +27,15 @@ struct ModelOptions {
   std::string model;  // a directory, a GGUF file or ORG/NAME[@REVISION]
   int threads = 0;    // 0: as many as the process may use
   backend::Compute compute = backend::Compute::kBf16;
+  bool pins_threads = false;
   bool verbose = false;
 };
 
-// Adds MODEL, --threads, --compute and --verbose.
+// Adds MODEL, --threads, --pin-threads, --compute and --verbose.
 void add_model_options(CLI::App& command, ModelOptions& options);
+
+// The backend that the options ask for. Errors: as backend::make_cpu_backend().
+std::unique_ptr<backend::Backend> make_backend(const ModelOptions& options);
 
 // The number of threads that the options ask for.
 int thread_count(const ModelOptions& options);

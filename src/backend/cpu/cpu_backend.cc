@@ -21,6 +21,7 @@
 #include "backend/cpu/upload.h"
 #include "backend/cpu/vector_kernels.h"
 #include "base/check.h"
+#include "base/machine.h"
 #include "base/number_types.h"
 
 namespace beryl::backend {
@@ -91,7 +92,9 @@ class CpuBackend final : public Backend {
       : compute_(options.compute),
         kernels_(kernels_of(chosen_isa())),
         pool_(options.threads),
-        runner_(kernels_, vectors_, pool_) {}
+        runner_(kernels_, vectors_, pool_) {
+    if (options.pins_threads) pool_.pin(usable_processors());
+  }
 
   uint64_t resident_bytes(const MatrixSource& source) const override {
     return stays_in_file(source) ? 0 : packed_layout(source).bytes();

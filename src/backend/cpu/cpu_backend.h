@@ -14,8 +14,10 @@ namespace beryl::backend {
 struct CpuOptions {
   int threads = 1;
   Compute compute = Compute::kBf16;
+  bool pins_threads = false;  // each to a processor of its own
 };
 
+// Errors: of pinned threads, as ThreadPool::pin().
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options);
 
 // The name of the kernel set that this processor gets.

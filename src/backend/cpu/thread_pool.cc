@@ -1,8 +1,14 @@
 #include "backend/cpu/thread_pool.h"
 
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sched.h>
+
 #include <chrono>
+#include <system_error>
 
 #include "base/check.h"
+#include "base/error.h"
 
 namespace beryl::backend {
 namespace {
@@ -50,6 +56,26 @@ ThreadPool::~ThreadPool() {
   loop_.fetch_add(1, std::memory_order_release);
   loop_.notify_all();
   for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::pin(std::span<const int> processors) {
+  if (static_cast<size_t>(thread_count()) > processors.size()) {
+    throw Error(ErrorCode::kInvalidInput,
+                fmt::format("{} threads cannot have a processor each: the process may use {}", thread_count(),
+                            processors.size()),
+                "use fewer threads (--threads), or do not bind them");
+  }
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(processors[i + 1], &set);
+    const int failure = ::pthread_setaffinity_np(workers_[i].native_handle(), sizeof(set), &set);
+    if (failure == 0) continue;
+    throw Error(ErrorCode::kResource,
+                fmt::format("cannot bind a thread to processor {}: {}", processors[i + 1],
+                            std::generic_category().message(failure)),
+                "do not bind threads on this system");
+  }
 }
 
 void ThreadPool::run(const std::function<void(int)>& body) {

@@ -11,6 +11,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -23,6 +24,11 @@ class ThreadPool {
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
+
+  // Binds each thread but the caller's to a processor of its own, thread i to processors[i]. The caller's
+  // stays free, and the system lets it have the one that is left. Errors: kInvalidInput when there are more
+  // threads than processors, kResource when the system refuses.
+  void pin(std::span<const int> processors);
 
   int thread_count() const { return static_cast<int>(workers_.size()) + 1; }
 

@@ -1,10 +1,17 @@
 #include "backend/cpu/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <algorithm>
+#include <atomic>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
+
+#include "base/error.h"
+#include "base/machine.h"
 
 namespace beryl::backend {
 namespace {
@@ -121,6 +128,33 @@ TEST(ThreadPoolLifeTest, StopsWithoutHavingRun) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolTest, testing::Values(1, 2, 3, 5));
+
+TEST(ThreadPoolPinTest, WorkersStayOnTheirProcessors) {
+  const std::vector<int> processors = usable_processors();
+  ThreadPool pool(std::min(3, static_cast<int>(processors.size())));
+  pool.pin(processors);
+  std::vector<int> seen(static_cast<size_t>(pool.thread_count()), -1);
+  std::atomic<int> begun{0};
+  pool.run([&](int thread) {
+    const auto is_worker = thread > 0;
+    // Until all have begun, so that the caller takes nobody's part.
+    begun.fetch_add(1);
+    while (begun.load() < pool.thread_count()) std::this_thread::yield();
+    if (is_worker) seen[static_cast<size_t>(thread)] = ::sched_getcpu();
+  });
+  for (size_t i = 1; i < seen.size(); ++i) EXPECT_EQ(seen[i], processors[i]);
+}
+
+TEST(ThreadPoolPinTest, RefusesMoreThreadsThanProcessors) {
+  ThreadPool pool(2);
+  const std::vector<int> one = {0};
+  EXPECT_THROW(pool.pin(one), Error);
+  const std::vector<int> unknown = {0, 1023};
+  EXPECT_THROW(pool.pin(unknown), Error);
+  int calls = 0;
+  pool.run([&](int thread) { calls += thread == 0 ? 1 : 0; });
+  EXPECT_EQ(calls, 1);
+}
 
 }  // namespace
 }  // namespace beryl::backend
