@@ -176,9 +176,13 @@ void HttpConnection::on_request() {
 
 bool HttpConnection::charge_body() {
   const size_t bytes = parser_.body().size();
-  const size_t all = shared_.all_bodies_bytes += bytes - body_charge_;
+  const size_t more = bytes - body_charge_;
+  if ((shared_.all_bodies_bytes += more) > shared_.limits.all_bodies_bytes_max) {
+    shared_.all_bodies_bytes -= more;  // refused, and no reason to refuse others meanwhile
+    return false;
+  }
   body_charge_ = bytes;
-  return all <= shared_.limits.all_bodies_bytes_max;
+  return true;
 }
 
 void HttpConnection::arm_deadline(milliseconds after) {
