@@ -115,7 +115,8 @@ void ServedModel::make_api() {
                .on_answer = [this](const engine::SampleResult& result,
                                    double seconds) { metrics_->on_answer(result, seconds); }};
   engine_port_ = std::make_unique<server::LiveEngine>(running_->engine);
-  api_ = std::make_unique<server::Api>(std::move(model), *engine_port_, std::move(api));
+  metered_engine_ = std::make_unique<server::MeteredEngine>(*engine_port_, *metrics_);
+  api_ = std::make_unique<server::Api>(std::move(model), *metered_engine_, std::move(api));
 }
 
 server::HttpHandler ServedModel::handler() {

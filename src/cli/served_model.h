@@ -17,6 +17,7 @@
 #include "server/engine_port.h"
 #include "server/http.h"
 #include "server/http_server.h"
+#include "server/metered_engine.h"
 #include "server/metrics.h"
 #include "text/chat_template.h"
 #include "text/template_source.h"
@@ -70,6 +71,7 @@ class ServedModel {
 
   std::unique_ptr<RunningModel> running_;
   std::unique_ptr<server::LiveEngine> engine_port_;
+  std::unique_ptr<server::MeteredEngine> metered_engine_;
   std::unique_ptr<server::Api> api_;
 
   std::atomic<State> state_ = State::kLoading;

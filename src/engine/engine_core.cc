@@ -126,6 +126,7 @@ void EngineCore::step(const std::function<bool(RequestId)>& is_cancelled,
   const double seconds = seconds_between(begin, clock_());
   sizer_.add(plan.prompt_tokens, plan.decoding, seconds);
   ++counters_.steps;
+  counters_.step_tokens.add(plan.prompt_tokens + plan.decoding);
   counters_.prompt_tokens_computed += static_cast<uint64_t>(plan.prompt_tokens);
   counters_.last_step_seconds = seconds;
   counters_.last_step_prompt_tokens = plan.prompt_tokens;
@@ -355,6 +356,8 @@ EngineStats EngineCore::stats() const {
   stats.prefix_snapshots = cache_.size();
   stats.prefix_sliding_pages = cache_.sliding_pages();
   stats.prefix_full_pages = cache_.full_pages();
+  stats.tokens_per_page = options_.tokens_per_page;
+  stats.has_prefix_cache = options_.has_prefix_cache;
   stats.preemptions = scheduler_.counters().preemptions;
   stats.prefix_queries = scheduler_.counters().prefix_queries;
   stats.prefix_hits = scheduler_.counters().prefix_hits;

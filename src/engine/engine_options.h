@@ -1,6 +1,9 @@
 // How an engine divides memory and time among requests, and the figures it publishes about itself.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -34,6 +37,20 @@ struct RequestStatus {
   int64_t new_tokens = 0;
 };
 
+// How many steps took how many tokens, of prompts and answers together.
+struct StepTokens {
+  static constexpr std::array<int64_t, 13> kBounds = {1,   8,    16,   32,   64,   128,  256,
+                                                      512, 1024, 2048, 4096, 8192, 16384};
+
+  void add(int64_t tokens) {
+    ++counts[static_cast<size_t>(std::ranges::lower_bound(kBounds, tokens) - kBounds.begin())];
+    sum += static_cast<uint64_t>(tokens);
+  }
+
+  std::array<uint64_t, kBounds.size() + 1> counts = {};  // up to each bound, and beyond the last
+  uint64_t sum = 0;
+};
+
 // Counters count from the engine's start.
 struct EngineStats {
   int64_t waiting = 0;  // samples
@@ -43,9 +60,12 @@ struct EngineStats {
   int64_t full_pages = 0, full_pages_used = 0;
   int64_t prefix_snapshots = 0;
   int64_t prefix_sliding_pages = 0, prefix_full_pages = 0;  // held by the prefix cache
+  int64_t tokens_per_page = 0;
+  bool has_prefix_cache = false;
 
   uint64_t steps = 0;
   uint64_t abandoned_steps = 0;  // given up for a cancel
+  StepTokens step_tokens;        // of the others
   uint64_t prompt_tokens_computed = 0;
   uint64_t prompt_tokens_cached = 0;
   uint64_t new_tokens = 0;

@@ -8,6 +8,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -117,6 +118,10 @@ TEST_F(EngineTest, AnswersManyCallersAtOnce) {
   const EngineStats stats = engine.stats();
   EXPECT_EQ(stats.finished[static_cast<size_t>(FinishReason::kLength)], 80U);
   EXPECT_EQ(stats.new_tokens, 800U);
+  // The last token of an answer is not fed to the model.
+  EXPECT_EQ(stats.step_tokens.sum, stats.prompt_tokens_computed + 80 * 9);
+  const auto& counts = stats.step_tokens.counts;
+  EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), uint64_t{0}), stats.steps);
   EXPECT_EQ(stats.running + stats.waiting, 0);
   EXPECT_EQ(stats.sliding_pages_used, stats.prefix_sliding_pages);
   EXPECT_EQ(stats.full_pages_used, stats.prefix_full_pages);

@@ -27,6 +27,7 @@ const Buckets kLatencyBuckets = {.3, .5, .8, 1,  1.5, 2,   2.5, 5,   10,   15,  
 // 1, 2, 5, 10, ... as vLLM's, up to the longest texts.
 const Buckets kCountBuckets = {1,     2,     5,     10,     20,     50,     100,     200,    500,
                                1'000, 2'000, 5'000, 10'000, 20'000, 50'000, 100'000, 200'000};
+const Buckets kSampleBuckets = {1, 2, 5, 10, 20};
 
 constexpr std::string_view kPrefix = "beryl_";
 
@@ -68,6 +69,11 @@ struct Metrics::Histograms {
   Histogram& generated = make("request_generation_tokens", "Tokens of an answer", kCountBuckets);
   Histogram& computed = make("request_prefill_kv_computed_tokens",
                              "Tokens of a prompt that the prefix cache did not have", kCountBuckets);
+  Histogram& samples = make("request_params_n", "Answers that a request asked for", kSampleBuckets);
+  Histogram& tokens_max =
+      make("request_params_max_tokens", "Tokens of an answer that a request allowed", kCountBuckets);
+  Histogram& longest = make("request_max_num_generation_tokens",
+                            "Tokens of the longest of a request's answers", kCountBuckets);
 };
 
 Metrics::Metrics(MetricsOptions options)
@@ -101,6 +107,12 @@ void Metrics::on_answer(const engine::SampleResult& result, double seconds) {
   histograms_->prompt.Observe(static_cast<double>(result.prompt_tokens + result.cached_tokens));
   histograms_->generated.Observe(tokens);
   histograms_->computed.Observe(static_cast<double>(result.prompt_tokens));
+}
+
+void Metrics::on_request(const RequestFigures& request) {
+  histograms_->samples.Observe(request.samples);
+  histograms_->tokens_max.Observe(static_cast<double>(request.new_tokens_max));
+  histograms_->longest.Observe(static_cast<double>(request.longest_answer));
 }
 
 void Metrics::on_http_request(const HttpRecord& record) {

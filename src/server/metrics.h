@@ -31,6 +31,13 @@ struct MetricsOptions {
   std::function<HttpFigures()> http_figures = {};
 };
 
+// A request, whose answers have ended.
+struct RequestFigures {
+  int32_t samples = 0;  // `n`
+  int64_t new_tokens_max = 0;
+  int64_t longest_answer = 0;  // in tokens
+};
+
 // Any thread, and quick.
 class Metrics {
  public:
@@ -45,6 +52,7 @@ class Metrics {
   void on_next_token(double seconds);
   // An answer ended so long after its request arrived.
   void on_answer(const engine::SampleResult& result, double seconds);
+  void on_request(const RequestFigures& request);
   void on_http_request(const HttpRecord& record);
 
   std::string text() const;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
+#include <span>
+#include <string>
 #include <utility>
 
 #include "engine/request.h"
@@ -37,6 +40,28 @@ class Families {
     metric.label.insert(metric.label.end(), more_labels.begin(), more_labels.end());
     metric.counter.value = static_cast<double>(value);
     families_.back().metric.push_back(std::move(metric));
+  }
+  // Always 1; what it tells stands in its labels.
+  void info(const std::string& name, const std::string& text, const Labels& more_labels) {
+    gauge(name, text, 1);
+    Labels& labels = families_.back().metric.front().label;
+    labels.insert(labels.end(), more_labels.begin(), more_labels.end());
+  }
+  // `counts` has one entry more than `bounds`.
+  void histogram(const std::string& name, const std::string& text, std::span<const int64_t> bounds,
+                 std::span<const uint64_t> counts, uint64_t sum) {
+    ClientMetric metric = {.label = labels_};
+    uint64_t count = 0;
+    for (size_t i = 0; i < counts.size(); ++i) {
+      count += counts[i];
+      const double bound =
+          i < bounds.size() ? static_cast<double>(bounds[i]) : std::numeric_limits<double>::infinity();
+      metric.histogram.bucket.push_back({.cumulative_count = count, .upper_bound = bound});
+    }
+    metric.histogram.sample_count = count;
+    metric.histogram.sample_sum = static_cast<double>(sum);
+    families_.push_back(
+        {.name = "beryl_" + name, .help = text, .type = MetricType::Histogram, .metric = {metric}});
   }
   void empty_counter(const std::string& name, const std::string& text) {
     families_.push_back({.name = "beryl_" + name, .help = text, .type = MetricType::Counter});
@@ -99,10 +124,19 @@ std::vector<MetricFamily> collect_engine_metrics(const engine::EngineStats& stat
   families.counter("num_preemptions_total", "Answers that gave up their place for a while",
                    stats.preemptions);
   families.counter("steps_total", "Passes of the model", stats.steps);
+  families.histogram("iteration_tokens_total", "Tokens of prompts and answers in a pass of the model",
+                     engine::StepTokens::kBounds, stats.step_tokens.counts, stats.step_tokens.sum);
   families.counter("abandoned_steps_total", "Passes of the model that were given up for a cancel",
                    stats.abandoned_steps);
   families.counter("numeric_errors_total", "Answers that failed for a number that was not finite",
                    stats.numeric_errors);
+  if (stats.tokens_per_page > 0) {  // else there is no engine yet
+    families.info("cache_config_info", "Pages of keys and values",
+                  {{.name = "block_size", .value = std::to_string(stats.tokens_per_page)},
+                   {.name = "num_gpu_blocks", .value = std::to_string(stats.full_pages)},
+                   {.name = "num_sliding_blocks", .value = std::to_string(stats.sliding_pages)},
+                   {.name = "enable_prefix_caching", .value = stats.has_prefix_cache ? "True" : "False"}});
+  }
   add_finished(families, stats);
   return families.take();
 }

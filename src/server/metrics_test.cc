@@ -23,6 +23,9 @@ engine::EngineStats sample_stats() {
   stats.prompt_tokens_cached = 30;
   stats.new_tokens = 12;
   stats.preemptions = 1;
+  stats.tokens_per_page = 16;
+  stats.has_prefix_cache = true;
+  for (const int64_t tokens : {1, 9, 16, 20'000}) stats.step_tokens.add(tokens);
   stats.finished[0] = 5;  // stop
   stats.finished[1] = 6;  // length
   stats.finished[2] = 7;  // cancelled
@@ -54,6 +57,33 @@ TEST(Metrics, TellWhatTheEngineDoes) {
   EXPECT_THAT(text, HasSubstr("# TYPE beryl_num_requests_running gauge\n"));
 }
 
+TEST(Metrics, TellTokensOfSteps) {
+  const Metrics metrics({.model_name = "gemma", .engine_stats = sample_stats});
+  const std::string text = metrics.text();
+  const auto bucket = [](const std::string& bound, int count) {
+    return "beryl_iteration_tokens_total_bucket{model_name=\"gemma\",le=\"" + bound + "\"} " +
+           std::to_string(count) + "\n";
+  };
+  EXPECT_THAT(text, HasSubstr("# TYPE beryl_iteration_tokens_total histogram\n"));
+  EXPECT_THAT(text, HasSubstr(bucket("1", 1)));
+  EXPECT_THAT(text, HasSubstr(bucket("8", 1)));
+  EXPECT_THAT(text, HasSubstr(bucket("16", 3)));
+  EXPECT_THAT(text, HasSubstr(bucket("16384", 3)));
+  EXPECT_THAT(text, HasSubstr(bucket("+Inf", 4)));
+  EXPECT_THAT(text, HasSubstr("beryl_iteration_tokens_total_count{model_name=\"gemma\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("beryl_iteration_tokens_total_sum{model_name=\"gemma\"} 20026\n"));
+}
+
+TEST(Metrics, TellTheSizesOfTheCacheOnceItIsThere) {
+  const Metrics metrics({.model_name = "gemma", .engine_stats = sample_stats});
+  EXPECT_THAT(
+      metrics.text(),
+      HasSubstr("\nberyl_cache_config_info{model_name=\"gemma\",block_size=\"16\",num_gpu_blocks=\"10\","
+                "num_sliding_blocks=\"4\",enable_prefix_caching=\"True\"} 1\n"));
+  const Metrics loading({.model_name = "gemma", .engine_stats = [] { return engine::EngineStats(); }});
+  EXPECT_THAT(loading.text(), Not(HasSubstr("cache_config_info")));
+}
+
 TEST(Metrics, CountAnswersIntoBuckets) {
   Metrics metrics({.model_name = "gemma"});
   metrics.on_first_token(0.3);
@@ -66,6 +96,7 @@ TEST(Metrics, CountAnswersIntoBuckets) {
                      .prompt_seconds = 0.5,
                      .decode_seconds = 2},
                     2.75);
+  metrics.on_request({.samples = 2, .new_tokens_max = 300, .longest_answer = 5});
   const std::string text = metrics.text();
   const auto bucket = [](const std::string& name, const std::string& bound, int count) {
     return "beryl_" + name + "_bucket{model_name=\"gemma\",le=\"" + bound + "\"} " + std::to_string(count) +
@@ -80,6 +111,11 @@ TEST(Metrics, CountAnswersIntoBuckets) {
   EXPECT_THAT(text, HasSubstr(bucket("request_time_per_output_token_seconds", "0.5", 1)));  // 2 s / 4
   EXPECT_THAT(text, HasSubstr(bucket("e2e_request_latency_seconds", "2.5", 0)));
   EXPECT_THAT(text, HasSubstr(bucket("e2e_request_latency_seconds", "5", 1)));
+  EXPECT_THAT(text, HasSubstr(bucket("request_params_n", "1", 0)));
+  EXPECT_THAT(text, HasSubstr(bucket("request_params_n", "2", 1)));
+  EXPECT_THAT(text, HasSubstr(bucket("request_params_max_tokens", "500", 1)));
+  EXPECT_THAT(text, HasSubstr(bucket("request_max_num_generation_tokens", "2", 0)));
+  EXPECT_THAT(text, HasSubstr(bucket("request_max_num_generation_tokens", "5", 1)));
   EXPECT_THAT(text, HasSubstr("beryl_request_prompt_tokens_sum{model_name=\"gemma\"} 100\n"));
   EXPECT_THAT(text, HasSubstr("beryl_request_generation_tokens_sum{model_name=\"gemma\"} 5\n"));
   EXPECT_THAT(text, HasSubstr("beryl_request_prefill_kv_computed_tokens_sum{model_name=\"gemma\"} 40\n"));

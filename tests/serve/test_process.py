@@ -313,6 +313,9 @@ def test_clients_that_go_away_leave_nothing_behind(start_server, options):
     assert finished["cancelled"] + finished["stop"] > DISCONNECTS / 10
     metrics = read_metrics(server)
     assert metrics["beryl_num_requests_running"] == metrics["beryl_num_requests_waiting"] == 0
+    assert metrics["beryl_iteration_tokens_total_count"] == metrics["beryl_steps_total"] > 0
+    assert metrics["beryl_cache_config_info"] == 1
+    assert metrics["beryl_request_params_n_count"] > 0
     if options:
         assert metrics["beryl_kv_cache_usage_perc"] == metrics["beryl_prefix_cache_pages"] == 0
     deadline = time.monotonic() + 20
