@@ -24,6 +24,25 @@ struct NonFinite {
 using MoveTile = uint32_t (*)(const std::byte* rows, int64_t row_bytes, const NonFinite& bad,
                               std::byte* const* lines);
 
+// Writes `count` words of 16 rows that stand in columns, each word unshuffled, to that many lines. A column
+// holds a word of each row; the next one begins `column_bytes` behind it.
+using MoveColumns = void (*)(const std::byte* columns, int64_t column_bytes, int64_t count,
+                             std::byte* const* lines);
+
+// Columns of words of all codes of `rows` rows (at least kRowsTurned).
+struct Columns {
+  std::byte* first;
+  int64_t column_bytes;
+  int64_t count;
+  int64_t rows;
+};
+
+inline constexpr int64_t kRowsTurned = 32;
+
+// Puts the codes of `from` into another order: code i becomes the one that was order[i]. `scratch` has 64
+// bytes for each code of a row.
+using ReorderColumns = void (*)(const Columns& from, const int32_t* order, std::byte* scratch, std::byte* to);
+
 // Takes codes of `count` blocks to the planes' order; `blocks` are as their maker wrote them.
 using CutBlocks = void (*)(const std::byte* blocks, int64_t count, std::byte* nibbles, std::byte* planes);
 
@@ -36,6 +55,13 @@ struct CodeMoves {
   MoveTile move_8;
   MoveTile move_16;
   MoveTile move_32;
+
+  MoveColumns move_columns_4;
+  MoveColumns move_columns_8;
+  ReorderColumns reorder_4;
+  ReorderColumns reorder_8;
+  // Words of eight rows in AWQ's order, `words` of them for each input one after the other, to columns.
+  void (*turn_outputs)(const uint32_t* words, const Columns& to);
 
   // Blocks of 64 codes that follow each other as a run of bits. They may read up to 16 bytes behind the last.
   CutBlocks cut_5;

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
 #include "formats/code_moves.h"
+#include "formats/integer.h"
 #include "formats/lanes.h"
 #include "formats/word_tiles.h"
 
@@ -50,6 +52,96 @@ uint32_t move_tile(const std::byte* rows, int64_t row_bytes, const NonFinite& ba
     for (int i = 0; i < 4 * kCount; ++i) any |= found[i];
   }
   return any;
+}
+
+// ---- Columns ----
+
+template <int kBits>
+void move_columns(const std::byte* columns, int64_t column_bytes, int64_t count, std::byte* const* lines) {
+  for (int64_t i = 0; i < count; ++i) {
+    // Too far apart for a processor to fetch by itself.
+    __builtin_prefetch(columns + (i + kLineRows) * column_bytes + 4 * kLineRows - 1);
+    for (int64_t at = 0; at < 4 * kLineRows; at += kTileBytes) {
+      store_words(lines[i] + at, unshuffle<kBits>(load_words(columns + i * column_bytes + at)));
+    }
+  }
+}
+
+// As many squares of codes as there are words in a vector: word n of each holds an input of kSquare rows, or
+// kSquare inputs of a row. Which rows a square has does not matter as long as it is turned back.
+template <typename L, int kBits>
+struct Squares {
+  static constexpr int64_t kSquare = 32 / kBits;
+  static constexpr auto kVectorBytes = static_cast<int64_t>(sizeof(typename L::Words));
+  std::array<typename L::Words, kSquare> words;
+
+  // From the rows of a column, and back.
+  void load_rows(const std::byte* column) {
+    for (auto& one : words) {
+      one = L::load(column);
+      column += kVectorBytes;
+    }
+  }
+  void store_rows(std::byte* column) const {
+    for (const auto& one : words) {
+      store_words(column, one);
+      column += kVectorBytes;
+    }
+  }
+  void turn() { transpose_codes<kBits>(words); }
+};
+
+// Calls turn(lanes, row) so that all rows, kRows for each lane, are covered; some may be covered twice.
+template <int kCount, int64_t kRows, typename Turn>
+void turn_each(int64_t rows, const Turn& turn) {
+  move_each<kCount>(rows / kRows, [&](auto lanes, int64_t i) { turn(lanes, i * kRows); });
+  if (rows % kRows != 0) turn(Lanes<1>(), rows - kRows);
+}
+
+template <int kCount, int kBits>
+void reorder_columns(const Columns& from, const int32_t* order, std::byte* scratch, std::byte* to) {
+  turn_each<kCount, kTile * (32 / kBits)>(from.rows, [&](auto lanes, int64_t row) {
+    using L = decltype(lanes);
+    using Block = Squares<L, kBits>;
+    Block block;
+    for (int64_t column = 0; column < from.count; ++column) {
+      block.load_rows(from.first + column * from.column_bytes + row * 4);
+      block.turn();
+      block.store_rows(scratch + column * Block::kSquare * Block::kVectorBytes);
+    }
+    const int32_t* input = order;
+    for (int64_t column = 0; column < from.count; ++column) {
+      for (auto& one : block.words) one = L::load(scratch + *input++ * Block::kVectorBytes);
+      block.turn();
+      block.store_rows(to + column * from.column_bytes + row * 4);
+    }
+  });
+}
+
+template <int kCount>
+void turn_outputs(const uint32_t* words, const Columns& to) {
+  constexpr int64_t kWordRows = 8;
+  const int64_t word_count = to.rows / kWordRows;
+  turn_each<kCount, kTile * kWordRows>(to.rows, [&](auto lanes, int64_t row) {
+    using L = decltype(lanes);
+    Squares<L, 4> block;
+    const uint32_t* from = words + row / kWordRows;
+    std::byte* column = to.first + row * 4;
+    for (int64_t i = 0; i < to.count; ++i, column += to.column_bytes) {
+      for (auto& one : block.words) {
+        one = L::load(from);
+        from += word_count;
+      }
+      block.turn();
+      const auto of_row = [&](int place) { return block.words[static_cast<size_t>(kAwqNibble[place])]; };
+      const auto low = L::transpose(of_row(0), of_row(1), of_row(2), of_row(3));
+      const auto high = L::transpose(of_row(4), of_row(5), of_row(6), of_row(7));
+      for (int64_t k = 0; k < kTile; ++k) {
+        L::store_each(column + k * 32, 128, low.columns[k]);
+        L::store_each(column + k * 32 + 16, 128, high.columns[k]);
+      }
+    }
+  });
 }
 
 // ---- Blocks to planes ----
@@ -202,6 +294,11 @@ constexpr CodeMoves make_moves() {
           .move_8 = move_tile<kCount, 8>,
           .move_16 = move_tile<kCount, 16>,
           .move_32 = move_tile<kCount, 32>,
+          .move_columns_4 = move_columns<4>,
+          .move_columns_8 = move_columns<8>,
+          .reorder_4 = reorder_columns<kCount, 4>,
+          .reorder_8 = reorder_columns<kCount, 8>,
+          .turn_outputs = turn_outputs<kCount>,
           .cut_5 = cut_stream<kCount, 5>,
           .cut_6 = cut_stream<kCount, 6>,
           .cut_q5_k = cut_q5_k<kCount>,

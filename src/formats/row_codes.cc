@@ -89,6 +89,7 @@ void turn_output_tile(const uint32_t* words, int64_t step, std::byte* rows, int6
 void RowReader::read_codes(int64_t first_row, int64_t count, std::vector<std::byte>& out, CodeShape shape) {
   const int bits = code_bits(scheme_.codes);
   if (bits == 5 || bits == 6) return read_bit_stream(first_row, count, out, shape);
+  if (shape == CodeShape::kColumns) return read_columns(first_row, count, out);
   switch (matrix_->code_order) {
     case CodeOrder::kRows:
       return read_code_rows(first_row, count, out);
@@ -97,7 +98,33 @@ void RowReader::read_codes(int64_t first_row, int64_t count, std::vector<std::by
     case CodeOrder::kInputWords:
       return read_input_words(first_row, count, out);
     case CodeOrder::kOutputWords:
-      return read_output_words(first_row, count, out);
+      return read_output_rows(first_row, count, out);
+  }
+}
+
+CodeShape RowReader::packing_shape(int64_t first_row, int64_t count) const {
+  const int64_t word_inputs = 32 / std::max(4, code_bits(scheme_.codes));
+  const bool has_whole_words =
+      matrix_->cols % word_inputs == 0 && (groups_ <= 1 || scheme_.group % word_inputs == 0);
+  const bool is_by_outputs = matrix_->code_order == CodeOrder::kOutputWords;
+  if (!is_by_outputs && matrix_->code_order != CodeOrder::kInputWords) return CodeShape::kPlanes;
+  if (!has_whole_words || count < kRowsTurned) return CodeShape::kPlanes;
+  if (is_by_outputs && (first_row % 8 != 0 || count % 8 != 0)) return CodeShape::kPlanes;
+  return CodeShape::kColumns;
+}
+
+void RowReader::read_columns(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
+  const Columns columns{out.data(), column_bytes(count), words_of_row(), count};
+  if (matrix_->code_order == CodeOrder::kOutputWords) {
+    return moves_->turn_outputs(read_output_words(first_row / 8, count / 8).data(), columns);
+  }
+  if (columns.column_bytes == count * 4) {
+    return read_lines(matrix_->codes, {.lines = columns.count, .first = first_row, .count = count}, out);
+  }
+  for (int64_t i = 0; i < columns.count; ++i) {
+    const FileRange from = slice(matrix_->codes, i * matrix_->rows + first_row, count).range;
+    from.file->read(from.offset, std::span(out).subspan(static_cast<size_t>(i * columns.column_bytes),
+                                                        static_cast<size_t>(count * 4)));
   }
 }
 
@@ -194,13 +221,19 @@ void RowReader::read_input_words(int64_t first_row, int64_t count, std::vector<s
   }
 }
 
-void RowReader::read_output_words(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
+// `count` words of each input, one input after the other.
+std::span<const uint32_t> RowReader::read_output_words(int64_t first_word, int64_t count) {
+  words_.resize(static_cast<size_t>(matrix_->cols * count));
+  read_lines(matrix_->codes, {.lines = matrix_->cols, .first = first_word, .count = count},
+             std::as_writable_bytes(std::span(words_)));
+  return words_;
+}
+
+void RowReader::read_output_rows(int64_t first_row, int64_t count, std::vector<std::byte>& out) {
   const int64_t row_bytes = code_row_bytes();
   const int64_t first_word = first_row / 8;
   const int64_t word_count = ceil_div(first_row + count, 8) - first_word;
-  words_.resize(static_cast<size_t>(matrix_->cols * word_count));
-  read_lines(matrix_->codes, {.lines = matrix_->cols, .first = first_word, .count = word_count},
-             std::as_writable_bytes(std::span(words_)));
+  read_output_words(first_word, word_count);
   const bool has_whole_words = first_row % 8 == 0 && count % 8 == 0;
   const int64_t tiled_words = has_whole_words ? word_count / kTile * kTile : 0;
   const int64_t tiled_inputs = row_bytes / kTileBytes * kTileBytes * 2;

@@ -15,6 +15,7 @@
 #include "formats/plain.h"
 #include "formats/planes.h"
 #include "formats/row_reader.h"
+#include "formats/word_tiles.h"
 
 namespace beryl::formats {
 namespace {
@@ -45,6 +46,30 @@ std::vector<uint32_t> random_codes(int64_t count, int bits) {
   return codes;
 }
 
+// The same, in columns where they are offered.
+void expect_columns(const QuantMatrix& matrix, const std::vector<uint32_t>& codes, int64_t first) {
+  const int64_t count = matrix.rows - first;
+  for (const CodeMoves* moves : available_moves()) {
+    RowReader reader(matrix, *moves);
+    const CodeShape shape = reader.packing_shape(first, count);
+    if (shape != CodeShape::kColumns) {
+      EXPECT_TRUE(count < kRowsTurned || first % 8 != 0);
+      continue;
+    }
+    RowParts parts;
+    reader.read(first, count, parts, shape);
+    for (int64_t row = first; row < matrix.rows; ++row) {
+      for (int64_t k = 0; k < matrix.cols; ++k) {
+        const auto word =
+            load_word<uint32_t>(parts.codes.data() + k / 8 * column_bytes(count) + (row - first) * 4);
+        ASSERT_EQ(word >> (k % 8 * 4) & 15U, codes[static_cast<size_t>(row * matrix.cols + k)])
+            << matrix.rows << " x " << matrix.cols << " row " << row << " input " << k << ", words a tile "
+            << moves->tile_words;
+      }
+    }
+  }
+}
+
 // Reads rows from `first` on and compares their 4-bit codes.
 void expect_nibbles(const QuantMatrix& matrix, const std::vector<uint32_t>& codes, int64_t first) {
   RowReader reader(matrix);
@@ -62,7 +87,7 @@ void expect_nibbles(const QuantMatrix& matrix, const std::vector<uint32_t>& code
 }
 
 TEST(RowCodesTest, WordsOfInputsAndOfOutputs) {
-  for (const int64_t rows : {8, 32, 72}) {
+  for (const int64_t rows : {8, 32, 72, 200, 512}) {
     for (const int64_t cols : {8, 32, 96, 104}) {
       const std::vector<uint32_t> codes = random_codes(rows * cols, 4);
       std::vector<uint32_t> by_inputs(static_cast<size_t>(rows * cols / 8));
@@ -83,6 +108,8 @@ TEST(RowCodesTest, WordsOfInputsAndOfOutputs) {
         if (first >= rows) continue;
         expect_nibbles(inputs.matrix, codes, first);
         expect_nibbles(outputs.matrix, codes, first);
+        expect_columns(inputs.matrix, codes, first);
+        expect_columns(outputs.matrix, codes, first);
       }
     }
   }

@@ -142,7 +142,9 @@ void RowReader::read(int64_t first_row, int64_t count, RowParts& out, CodeShape 
   out.rows = count;
   const auto groups = static_cast<size_t>(count * groups_);
   const auto outer_groups = static_cast<size_t>(count * outer_groups_);
-  out.codes.resize(static_cast<size_t>(count * code_row_bytes(shape)));
+  const int64_t code_bytes =
+      shape == CodeShape::kColumns ? words_of_row() * column_bytes(count) : count * code_row_bytes(shape);
+  out.codes.resize(static_cast<size_t>(code_bytes));
   out.scales.resize(scheme_.scale == ScaleKind::kNone ? 0 : groups);
   out.zeros.resize(scheme_.has_zeros ? groups : 0);
   out.minimums.resize(scheme_.minimum == ScaleKind::kNone ? 0 : groups);

@@ -14,17 +14,24 @@
 
 namespace beryl::formats {
 
-// How codes of 5 and 6 bits are taken apart; others are the same either way.
+// How codes are taken apart. The first two differ for codes of 5 and 6 bits only.
 enum class CodeShape : uint8_t {
-  kBytes,   // one a byte
-  kPlanes,  // rows cut into low halves and high bits: planes.h
+  kBytes,    // one a byte
+  kPlanes,   // rows cut into low halves and high bits: planes.h
+  kColumns,  // of 4 and 8 bits: words of 32 bits, the first of all rows, then the second, ...
 };
+
+// From one column of words to the next: so that columns do not all fall into one set of the cache.
+constexpr int64_t column_bytes(int64_t rows) {
+  return rows * 4 + (rows % 512 == 0 ? 64 : 0);
+}
 
 // Parts of `rows` successive rows. What the scheme does not have is empty.
 struct RowParts {
   int64_t rows = 0;
-  // [rows, code_row_bytes]: elements as in the file when they are wider than a byte; one byte a code of 5, 6
-  // or 8 bits, if 5 and 6 bits are not cut into planes; of 4 bits two a byte, the first in the low half.
+  // [rows, code_row_bytes], or [words of a row, column_bytes(rows)] in columns: elements as in the file when
+  // they are wider than a byte; one byte a code of 5, 6 or 8 bits, if 5 and 6 bits are not cut into planes;
+  // of 4 bits two a byte, the first in the low half.
   std::vector<std::byte> codes;
   std::vector<float> scales;          // [rows, groups]
   std::vector<float> zeros;           // [rows, groups]
@@ -48,7 +55,9 @@ class RowReader {
   const Scheme& scheme() const { return scheme_; }
   int64_t groups() const { return groups_; }                          // of a row
   int64_t outer_groups() const { return outer_groups_; }              // of a row
-  int64_t code_row_bytes(CodeShape shape = CodeShape::kBytes) const;  // of RowParts
+  int64_t code_row_bytes(CodeShape shape = CodeShape::kBytes) const;  // of RowParts; not of columns
+  // The shape that takes least work to read and to pack.
+  CodeShape packing_shape(int64_t first_row, int64_t count) const;
   // The group of each input, [cols]; empty when it is k / group.
   std::span<const int32_t> group_index() const { return group_index_; }
   std::vector<int32_t> take_group_index() { return std::move(group_index_); }
@@ -62,12 +71,15 @@ class RowReader {
   bool outer_divides() const { return matrix_->global_scale_divides; }
 
  private:
+  int64_t words_of_row() const { return matrix_->cols * code_bits(scheme_.codes) / 32; }
   void read_codes(int64_t first_row, int64_t count, std::vector<std::byte>& out, CodeShape shape);
   void read_bit_stream(int64_t first_row, int64_t count, std::vector<std::byte>& out, CodeShape shape);
   void read_code_rows(int64_t first_row, int64_t count, std::vector<std::byte>& out);
   void read_high_first(int64_t first_row, int64_t count, std::vector<std::byte>& out);
   void read_input_words(int64_t first_row, int64_t count, std::vector<std::byte>& out);
-  void read_output_words(int64_t first_row, int64_t count, std::vector<std::byte>& out);
+  void read_columns(int64_t first_row, int64_t count, std::vector<std::byte>& out);
+  std::span<const uint32_t> read_output_words(int64_t first_word, int64_t count);
+  void read_output_rows(int64_t first_row, int64_t count, std::vector<std::byte>& out);
   void read_blocks(int64_t first_row, int64_t count, RowParts& out, CodeShape shape);
   void read_tiles(const TileValues& tiles, int64_t first_row, int64_t count, std::vector<float>& out);
   void read_flat_tiles(const TileValues& tiles, int64_t first_row, int64_t count, std::vector<float>& out);

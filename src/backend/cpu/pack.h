@@ -12,7 +12,7 @@ namespace beryl::backend {
 // Rows to pack: `count` (1 ... 16) of `parts`, from `first` on.
 struct PanelRows {
   const formats::RowParts* parts = nullptr;
-  int64_t code_row_bytes = 0;
+  int64_t code_row_bytes = 0;  // or, in columns, from one column to the next
   int64_t first = 0;
   int64_t count = 0;
   bool outer_divides = false;

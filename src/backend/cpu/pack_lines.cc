@@ -161,6 +161,30 @@ uint32_t pack_lines(const PackedLayout& layout, bool is_plane, const CodeRows& f
   return found & bad.sign;
 }
 
+// Columns of whole words, of codes that are all finite. What rows are not there become zero.
+template <int kBits>
+void pack_columns(const PackedLayout& layout, const CodeRows& from, const CodeMoves& moves,
+                  std::byte* panel) {
+  Lines<kBits> lines(layout, false, panel);
+  const formats::MoveColumns move = kBits == 4 ? moves.move_columns_4 : moves.move_columns_8;
+  const int64_t count = layout.cols / Lines<kBits>::kInputs;
+  std::array<std::byte*, 16> to;
+  for (int64_t done = 0; done < count; done += std::ssize(to)) {
+    const int64_t left = std::min<int64_t>(std::ssize(to), count - done);
+    for (int64_t i = 0; i < left; ++i) to[static_cast<size_t>(i)] = lines.next();
+    const std::byte* columns = from.rows + done * from.row_bytes;
+    if (from.row_count == kPanelRows) {
+      move(columns, from.row_bytes, left, to.data());
+      continue;
+    }
+    for (int64_t i = 0; i < left; ++i) {
+      std::array<std::byte, kLineBytes> line{};
+      std::memcpy(line.data(), columns + i * from.row_bytes, static_cast<size_t>(4 * from.row_count));
+      move(line.data(), 0, 1, &to[static_cast<size_t>(i)]);
+    }
+  }
+}
+
 // Rows that are cut already: low halves to code lines, high bits to plane lines.
 template <int kPlaneBits>
 void pack_planes(const PackedLayout& layout, const CodeRows& from, const CodeMoves& moves, std::byte* panel) {
@@ -190,8 +214,14 @@ void cut_and_pack(const PackedLayout& layout, const CodeRows& from, const CodeMo
 
 }  // namespace
 
-bool pack_codes(const PackedLayout& layout, const CodeRows& rows, bool are_cut, const CodeMoves& moves,
-                std::byte* panel) {
+bool pack_codes(const PackedLayout& layout, const CodeRows& rows, formats::CodeShape shape,
+                const CodeMoves& moves, std::byte* panel) {
+  const bool are_cut = shape == formats::CodeShape::kPlanes;
+  if (shape == formats::CodeShape::kColumns) {
+    layout.code_bits == 4 ? pack_columns<4>(layout, rows, moves, panel)
+                          : pack_columns<8>(layout, rows, moves, panel);
+    return true;
+  }
   switch (layout.code_bits) {
     case 4:
       return pack_lines<4>(layout, false, rows, moves, panel) == 0;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "base/check.h"
 #include "formats/word_tiles.h"
@@ -127,13 +128,24 @@ std::vector<int32_t> order_by_group(std::span<const int32_t> group_index) {
   return order;
 }
 
-void reorder_inputs(const PackedLayout& layout, int64_t code_row_bytes, std::span<const int32_t> order,
-                    formats::RowParts& parts, std::vector<uint32_t>& scratch) {
+void reorder_inputs(const PackedLayout& layout, formats::CodeShape shape, int64_t code_row_bytes,
+                    std::span<const int32_t> order, const formats::CodeMoves& moves, formats::RowParts& parts,
+                    ReorderScratch& scratch) {
   BERYL_CHECK(layout.code_bits == 4 || layout.code_bits == 8);
-  if (layout.code_bits == 4) {
-    reorder<4>(code_row_bytes, order, parts, scratch);
+  if (shape == formats::CodeShape::kColumns) {
+    scratch.turned.resize(order.size() * kLineBytes);
+    scratch.codes.resize(parts.codes.size());
+    const formats::ReorderColumns reorder_columns = layout.code_bits == 4 ? moves.reorder_4 : moves.reorder_8;
+    reorder_columns({.first = parts.codes.data(),
+                     .column_bytes = formats::column_bytes(parts.rows),
+                     .count = layout.cols / layout.word_inputs,
+                     .rows = parts.rows},
+                    order.data(), scratch.turned.data(), scratch.codes.data());
+    std::swap(parts.codes, scratch.codes);
+  } else if (layout.code_bits == 4) {
+    reorder<4>(code_row_bytes, order, parts, scratch.words);
   } else {
-    reorder<8>(code_row_bytes, order, parts, scratch);
+    reorder<8>(code_row_bytes, order, parts, scratch.words);
   }
 }
 

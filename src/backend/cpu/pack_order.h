@@ -15,8 +15,17 @@ namespace beryl::backend {
 // Empty for an empty index.
 std::vector<int32_t> order_by_group(std::span<const int32_t> group_index);
 
-// Puts the codes, of 4 or 8 bits, of all rows of `parts` into that order. `scratch` is for reuse.
-void reorder_inputs(const PackedLayout& layout, int64_t code_row_bytes, std::span<const int32_t> order,
-                    formats::RowParts& parts, std::vector<uint32_t>& scratch);
+// Memory for reuse.
+struct ReorderScratch {
+  std::vector<uint32_t> words;
+  std::vector<std::byte> turned;
+  std::vector<std::byte> codes;
+};
+
+// Puts the codes, of 4 or 8 bits, of all rows of `parts` into that order. The row bytes are not used for
+// columns.
+void reorder_inputs(const PackedLayout& layout, formats::CodeShape shape, int64_t code_row_bytes,
+                    std::span<const int32_t> order, const formats::CodeMoves& moves, formats::RowParts& parts,
+                    ReorderScratch& scratch);
 
 }  // namespace beryl::backend

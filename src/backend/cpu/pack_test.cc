@@ -237,8 +237,9 @@ TEST(ReorderTest, GroupsBecomeRuns) {
   for (const char* name : {"int4_g32", "int8_g64_zeros"}) {
     PackedForTests made(scheme_named(name), 3, 8, 5);
     formats::RowParts parts = made.parts;
-    std::vector<uint32_t> scratch;
-    reorder_inputs(made.layout, made.row_bytes, order, parts, scratch);
+    ReorderScratch scratch;
+    reorder_inputs(made.layout, formats::CodeShape::kBytes, made.row_bytes, order, formats::portable_moves(),
+                   parts, scratch);
     std::vector<uint32_t> expected;
     for (int64_t row = 0; row < 3; ++row) {
       for (const int32_t k : order) expected.push_back(made.code(row, k));
@@ -258,14 +259,58 @@ TEST(ReorderTest, AnyOrderOfManyInputs) {
       std::shuffle(order.begin(), order.end(), std::mt19937(9));
       PackedForTests made(scheme_named(name), 19, cols, 5);
       formats::RowParts parts = made.parts;
-      std::vector<uint32_t> scratch;
-      reorder_inputs(made.layout, made.row_bytes, order, parts, scratch);
+      ReorderScratch scratch;
+      reorder_inputs(made.layout, formats::CodeShape::kBytes, made.row_bytes, order,
+                     formats::portable_moves(), parts, scratch);
       std::vector<uint32_t> expected;
       for (int64_t row = 0; row < 19; ++row) {
         for (const int32_t k : order) expected.push_back(made.code(row, k));
       }
       made.set_codes(expected);
       EXPECT_EQ(parts.codes, made.parts.codes) << name << ' ' << cols;
+    }
+  }
+}
+
+// The same in columns, of which each set of moves turns blocks of its own size.
+TEST(ReorderTest, AnyOrderOfColumns) {
+  for (const char* name : {"int4_g32", "int8_g64_zeros"}) {
+    for (const int64_t rows : {32, 48, 144, 304}) {
+      constexpr int64_t kCols = 72;
+      const PackedForTests made(scheme_named(name), rows, kCols, 5);
+      const int64_t codes = made.layout.word_inputs;
+      const int64_t column_bytes = formats::column_bytes(rows);
+      // Code `k` of `row`, wherever it stands in columns.
+      const auto code_at = [&](const std::vector<std::byte>& columns, int64_t row, int64_t k) {
+        const uint32_t word = word_at(columns.data() + k / codes * column_bytes, row);
+        return word >> (k % codes * made.layout.code_bits) & ((1U << made.layout.code_bits) - 1);
+      };
+      formats::RowParts parts;
+      parts.rows = rows;
+      parts.codes.resize(static_cast<size_t>(kCols / codes * column_bytes));
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t k = 0; k < kCols; ++k) {
+          std::byte* at = parts.codes.data() + k / codes * column_bytes + row * 4;
+          const uint32_t word = word_at(at, 0) | made.code(row, k) << (k % codes * made.layout.code_bits);
+          std::memcpy(at, &word, sizeof(word));
+        }
+      }
+      std::vector<int32_t> order(static_cast<size_t>(kCols));
+      std::iota(order.begin(), order.end(), 0);
+      std::shuffle(order.begin(), order.end(), std::mt19937(9));
+      for (const formats::CodeMoves* moves : formats::available_moves()) {
+        formats::RowParts moved = parts;
+        ReorderScratch scratch;
+        reorder_inputs(made.layout, formats::CodeShape::kColumns, column_bytes, order, *moves, moved,
+                       scratch);
+        for (int64_t row = 0; row < rows; ++row) {
+          for (int64_t k = 0; k < kCols; ++k) {
+            ASSERT_EQ(code_at(moved.codes, row, k), made.code(row, order[static_cast<size_t>(k)]))
+                << name << ' ' << rows << ", row " << row << " input " << k << ", words a tile "
+                << moves->tile_words;
+          }
+        }
+      }
     }
   }
 }

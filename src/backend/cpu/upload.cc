@@ -85,7 +85,7 @@ struct Staging {
   std::optional<formats::RowReader> reader;
   const formats::QuantMatrix* matrix = nullptr;  // of the reader
   formats::RowParts parts;
-  std::vector<uint32_t> scratch;
+  ReorderScratch scratch;
 
   explicit Staging(const formats::CodeMoves& chosen) : moves(&chosen) {}
 
@@ -118,18 +118,20 @@ TakenApart take_apart(const Chunk& chunk, Staging& staging) {
             .shape = formats::CodeShape::kBytes};
   }
   formats::RowReader& reader = staging.reader_of(*chunk.matrix);
-  constexpr auto kShape = formats::CodeShape::kPlanes;
-  reader.read(chunk.row_begin(), rows, staging.parts, kShape);
-  return {.code_row_bytes = reader.code_row_bytes(kShape),
+  const formats::CodeShape shape = reader.packing_shape(chunk.row_begin(), rows);
+  reader.read(chunk.row_begin(), rows, staging.parts, shape);
+  const bool are_columns = shape == formats::CodeShape::kColumns;
+  return {.code_row_bytes = are_columns ? formats::column_bytes(rows) : reader.code_row_bytes(shape),
           .outer_divides = reader.outer_divides(),
-          .shape = kShape};
+          .shape = shape};
 }
 
 void pack_chunk(const Chunk& chunk, Staging& staging) {
   const TakenApart taken = take_apart(chunk, staging);
   const int64_t first_row = chunk.row_begin();
   if (!chunk.input_order.empty()) {
-    reorder_inputs(*chunk.layout, taken.code_row_bytes, chunk.input_order, staging.parts, staging.scratch);
+    reorder_inputs(*chunk.layout, taken.shape, taken.code_row_bytes, chunk.input_order, *staging.moves,
+                   staging.parts, staging.scratch);
   }
   for (int64_t panel = chunk.panel_begin; panel < chunk.panel_end; ++panel) {
     const int64_t begin = panel * kPanelRows;
