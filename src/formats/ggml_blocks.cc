@@ -25,20 +25,21 @@ void split_five_bits(const std::byte* bytes, uint32_t high_bits, std::byte* code
   store_words(codes + sizeof(pairs), (pairs >> 4 & kLow) | fifth_bits(high_bits >> 16));
 }
 
-// Four bytes as numbers.
-void widen(uint32_t bytes, float* to) {
-  for (size_t i = 0; i < 4; ++i) to[i] = static_cast<float>(static_cast<int32_t>(bytes >> (8 * i) & 0xffU));
+// Bytes as numbers.
+template <typename Number>
+void widen(const std::byte* bytes, size_t count, float* to) {
+  for (size_t i = 0; i < count; ++i) to[i] = static_cast<float>(static_cast<Number>(bytes[i]));
 }
 
 // The 6-bit scales and minimums of eight groups, in 12 bytes.
-void split_k_scales(const std::byte* packed, float* scales, float* minimums) {
+void split_k_scales(const std::byte* packed, std::byte* scales, std::byte* minimums) {
   const auto a = load_word<uint32_t>(packed);
   const auto b = load_word<uint32_t>(packed + 4);
   const auto c = load_word<uint32_t>(packed + 8);
-  widen(a & 0x3f3f3f3fU, scales);
-  widen(b & 0x3f3f3f3fU, minimums);
-  widen((c & 0x0f0f0f0fU) | (a >> 2 & 0x30303030U), scales + 4);
-  widen((c >> 4 & 0x0f0f0f0fU) | (b >> 2 & 0x30303030U), minimums + 4);
+  store_words(scales, a & 0x3f3f3f3fU);
+  store_words(minimums, b & 0x3f3f3f3fU);
+  store_words(scales + 4, (c & 0x0f0f0f0fU) | (a >> 2 & 0x30303030U));
+  store_words(minimums + 4, (c >> 4 & 0x0f0f0f0fU) | (b >> 2 & 0x30303030U));
 }
 
 void split_q5_k(const std::byte* block, std::byte* codes) {
@@ -117,7 +118,16 @@ void split_k(std::span<const std::byte> blocks, const BlockParts& out) {
   read_f16<kBlock, 0>(blocks, out.outer_scales);
   read_f16<kBlock, 2>(blocks, out.outer_minimums, -1);
   for (size_t i = 0; i < blocks.size() / kBlock; ++i) {
-    split_k_scales(blocks.data() + i * kBlock + 4, out.scales + 8 * i, out.minimums + 8 * i);
+    const std::byte* packed = blocks.data() + i * kBlock + 4;
+    if (out.scale_bytes != nullptr) {
+      split_k_scales(packed, out.scale_bytes + 8 * i, out.minimum_bytes + 8 * i);
+      continue;
+    }
+    std::byte scales[8];
+    std::byte minimums[8];
+    split_k_scales(packed, scales, minimums);
+    widen<uint8_t>(scales, 8, out.scales + 8 * i);
+    widen<uint8_t>(minimums, 8, out.minimums + 8 * i);
   }
 }
 
@@ -125,9 +135,10 @@ void split_q6_k_numbers(std::span<const std::byte> blocks, const BlockParts& out
   read_f16<210, 208>(blocks, out.outer_scales);
   for (size_t i = 0; i < blocks.size() / 210; ++i) {
     const std::byte* scales = blocks.data() + i * 210 + 192;
-    float* to = out.scales + 16 * i;
-    for (size_t group = 0; group < 16; ++group) {
-      to[group] = static_cast<float>(static_cast<int8_t>(scales[group]));
+    if (out.scale_bytes != nullptr) {
+      std::memcpy(out.scale_bytes + 16 * i, scales, 16);
+    } else {
+      widen<int8_t>(scales, 16, out.scales + 16 * i);
     }
   }
 }

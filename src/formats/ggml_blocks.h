@@ -24,12 +24,14 @@ namespace beryl::formats {
 
 // Where the parts of successive blocks of a row go. What the format does not have is not written.
 struct BlockParts {
-  std::byte* codes;       // as RowParts::codes; the low halves when there are planes
-  std::byte* planes;      // the high bits of 5- and 6-bit codes, or null for one byte a code
-  float* scales;          // one a group
-  float* minimums;        // one a group
-  float* outer_scales;    // one a block
-  float* outer_minimums;  // one a block, negated: minimums are added
+  std::byte* codes;          // as RowParts::codes; the low halves when there are planes
+  std::byte* planes;         // the high bits of 5- and 6-bit codes, or null for one byte a code
+  float* scales;             // one a group
+  std::byte* scale_bytes;    // the same as in the file, of formats where it is a byte; null for numbers
+  float* minimums;           // one a group
+  std::byte* minimum_bytes;  // as scale_bytes
+  float* outer_scales;       // one a block
+  float* outer_minimums;     // one a block, negated: minimums are added
 };
 
 bool is_block_format(Format format);

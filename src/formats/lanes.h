@@ -92,6 +92,19 @@ struct Lanes {
     }
   }
 
+  // The low halves of each two lanes, then their high halves; not for one lane.
+  static Words sort_halves_of_two(Words a) {
+    if constexpr (kCount == 2) {
+      return __builtin_shufflevector(a, a, 0, 1, 4, 5, 2, 3, 6, 7);
+    } else {
+      return __builtin_shufflevector(a, a, 0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
+    }
+  }
+  // The same of all lanes, of which there are four.
+  static Words sort_halves(Words a) {
+    return __builtin_shufflevector(a, a, 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+  }
+
   // Of each lane the two bytes from which on each pair of codes of kBits bits begins, pairs following each
   // other; not for one lane.
   template <int kBits>

@@ -238,10 +238,17 @@ void split_16(const std::byte* blocks, int64_t block_bytes, int64_t count, std::
 
 template <int kCount>
 void split_128(const std::byte* blocks, int64_t block_bytes, int64_t count, std::byte* nibbles) {
+  using L = Lanes<kCount>;
   for (int64_t i = 0; i < count; ++i) {
-    for (int64_t run = 0; run < 4; run += kCount) {
-      std::byte* to = nibbles + i * 128 + run * 32;
-      split_run<Lanes<kCount>>(blocks + i * block_bytes + run * 32, 32, to, to + 16, 32);
+    const std::byte* from = blocks + i * block_bytes;
+    std::byte* to = nibbles + i * 128;
+    for (int64_t at = 0; at < 128; at += std::max(32, 16 * kCount)) {
+      if constexpr (kCount == 1) {
+        split_run<L>(from + at, 0, to + at, to + at + 16, 0);
+      } else {
+        const auto codes = L::load(from + at);
+        store_words(to + at, L::sort_halves_of_two(join<L>(codes, codes >> 4, 4)));
+      }
     }
   }
 }
@@ -267,13 +274,21 @@ void cut_q5_k(const std::byte* blocks, int64_t count, std::byte* nibbles, std::b
 template <int kCount>
 void cut_q6_k(const std::byte* blocks, int64_t count, std::byte* nibbles, std::byte* planes) {
   constexpr int64_t kBytes = 210;
+  if constexpr (kCount == 4) {  // a half at a time
+    for (int64_t i = 0; i < 2 * count; ++i) {
+      const auto codes = Lanes<kCount>::load(blocks + i / 2 * kBytes + i % 2 * 64);
+      store_words(nibbles + i * 64, Lanes<kCount>::sort_halves(join<Lanes<kCount>>(codes, codes >> 4, 4)));
+    }
+  }
   move_each<kCount>(count, [&](auto lanes, int64_t i) {
     using L = decltype(lanes);
     for (int64_t half = 0; half < 2; ++half) {
-      const std::byte* block = blocks + i * kBytes + 64 * half;
-      std::byte* to = nibbles + i * 128 + 64 * half;
-      split_run<L>(block, kBytes, to, to + 32, 128);
-      split_run<L>(block + 32, kBytes, to + 16, to + 48, 128);
+      if constexpr (kCount < 4) {
+        const std::byte* block = blocks + i * kBytes + 64 * half;
+        std::byte* to = nibbles + i * 128 + 64 * half;
+        split_run<L>(block, kBytes, to, to + 32, 128);
+        split_run<L>(block + 32, kBytes, to + 16, to + 48, 128);
+      }
       const std::byte* bits = blocks + i * kBytes + 128 + 32 * half;
       const auto first = L::load_each(bits, kBytes);
       const auto second = L::load_each(bits + 16, kBytes);

@@ -271,7 +271,7 @@ void RowReader::read_blocks(int64_t first_row, int64_t count, RowParts& out, Cod
   const bool are_cut = row_bytes != code_row_bytes(CodeShape::kBytes);
   const int64_t row_groups = blocks * block.elements / scheme_.group;
   for (int64_t row = 0; row < count; ++row) {
-    const auto at = [&](std::vector<float>& numbers, int64_t per_row) {
+    const auto at = [&](auto& numbers, int64_t per_row) {
       return numbers.empty() ? nullptr : numbers.data() + row * per_row;
     };
     std::byte* const codes = out.codes.data() + row * row_bytes;
@@ -281,7 +281,9 @@ void RowReader::read_blocks(int64_t first_row, int64_t count, RowParts& out, Cod
                  {.codes = codes,
                   .planes = are_cut ? codes + nibble_row_bytes(matrix_->cols) : nullptr,
                   .scales = at(out.scales, row_groups),
+                  .scale_bytes = at(out.scale_bytes, row_groups),
                   .minimums = at(out.minimums, row_groups),
+                  .minimum_bytes = at(out.minimum_bytes, row_groups),
                   .outer_scales = at(out.outer_scales, blocks),
                   .outer_minimums = at(out.outer_minimums, blocks)});
   }

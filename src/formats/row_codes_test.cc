@@ -159,6 +159,17 @@ TEST(RowCodesTest, StreamsOfFiveAndSixBitsAsBytesAndCut) {
   }
 }
 
+// Numbers, or the bytes that stand for them.
+void expect_same_numbers(const std::vector<std::byte>& bytes, std::vector<float> numbers,
+                         const std::vector<float>& expected, bool are_signed) {
+  EXPECT_TRUE(bytes.empty() || numbers.empty());
+  for (const std::byte byte : bytes) {
+    const auto code = static_cast<uint8_t>(byte);
+    numbers.push_back(are_signed ? static_cast<float>(static_cast<int8_t>(code)) : static_cast<float>(code));
+  }
+  EXPECT_EQ(numbers, expected);
+}
+
 // Blocks give the same codes either way; what they are as bytes is tested beside the decoder.
 TEST(RowCodesTest, BlocksAreCutIntoTheCodesThatTheyHold) {
   for (const auto& [format, dtype] : {std::pair(Format::kQ5_0, DType::kQ5_0),
@@ -171,6 +182,8 @@ TEST(RowCodesTest, BlocksAreCutIntoTheCodesThatTheyHold) {
     std::mt19937 random(5);
     // Below 0x70, so that no scale is infinite wherever it is.
     for (std::byte& byte : bytes) byte = static_cast<std::byte>(random() % 0x70);
+    // Scales of Q6_K are bytes of any sign.
+    if (format == Format::kQ6K) bytes[192] = std::byte{0x85};
     const File file = make_file_for_tests(bytes);
     const QuantMatrix matrix = {.rows = 2,
                                 .cols = kCols,
@@ -182,7 +195,8 @@ TEST(RowCodesTest, BlocksAreCutIntoTheCodesThatTheyHold) {
       RowParts cut;
       reader.read(0, 2, plain);
       reader.read(0, 2, cut, CodeShape::kPlanes);
-      EXPECT_EQ(cut.scales, plain.scales);
+      expect_same_numbers(cut.scale_bytes, cut.scales, plain.scales, format == Format::kQ6K);
+      expect_same_numbers(cut.minimum_bytes, cut.minimums, plain.minimums, false);
       for (int64_t at = 0; at < 2 * kCols; ++at) {
         const std::byte* row = cut.codes.data() + at / kCols * reader.code_row_bytes(CodeShape::kPlanes);
         ASSERT_EQ(cut_code(row, kCols, at % kCols, format == Format::kQ6K ? 2 : 1),

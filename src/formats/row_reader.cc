@@ -145,16 +145,22 @@ void RowReader::read(int64_t first_row, int64_t count, RowParts& out, CodeShape 
   const int64_t code_bytes =
       shape == CodeShape::kColumns ? words_of_row() * column_bytes(count) : count * code_row_bytes(shape);
   out.codes.resize(static_cast<size_t>(code_bytes));
-  out.scales.resize(scheme_.scale == ScaleKind::kNone ? 0 : groups);
+  const bool keeps_bytes = keeps_scale_bytes(shape);
+  out.scales.resize(scheme_.scale == ScaleKind::kNone || keeps_bytes ? 0 : groups);
+  out.scale_bytes.resize(keeps_bytes ? groups : 0);
+  const bool has_minimums = scheme_.minimum != ScaleKind::kNone;
   out.zeros.resize(scheme_.has_zeros ? groups : 0);
-  out.minimums.resize(scheme_.minimum == ScaleKind::kNone ? 0 : groups);
+  out.minimums.resize(has_minimums && !keeps_bytes ? groups : 0);
+  out.minimum_bytes.resize(has_minimums && keeps_bytes ? groups : 0);
   out.outer_scales.resize(scheme_.outer == ScaleKind::kNone ? 0 : outer_groups);
   out.outer_minimums.resize(scheme_.has_outer_minimum ? outer_groups : 0);
   if (is_block_format(matrix_->format)) {
     read_blocks(first_row, count, out, shape);
   } else {
     read_codes(first_row, count, out.codes, shape);
-    if (matrix_->scales) {
+    if (keeps_bytes) {
+      read_scale_bytes(first_row, count, out);
+    } else if (matrix_->scales) {
       std::vector<float>& to = scheme_.scale == ScaleKind::kNone ? out.outer_scales : out.scales;
       read_tiles(*matrix_->scales, first_row, count, to);
     }
@@ -166,6 +172,30 @@ void RowReader::read(int64_t first_row, int64_t count, RowParts& out, CodeShape 
 }
 
 // ---- Scales ----
+
+bool RowReader::keeps_scale_bytes(CodeShape shape) const {
+  if (shape == CodeShape::kBytes || scale_bytes(scheme_.scale) != 1) return false;
+  if (is_block_format(matrix_->format)) return true;
+  const TileValues& tiles = *matrix_->scales;
+  return tiles.order == TileOrder::kRows && tiles.tile_rows == 1 && dtype_bits(tiles.values.dtype) == 8 &&
+         !matrix_->minimums;
+}
+
+void RowReader::read_scale_bytes(int64_t first_row, int64_t count, RowParts& out) {
+  const TileValues& tiles = *matrix_->scales;
+  const FileRange range = slice(tiles.values, (tiles.first_row + first_row) * groups_, count * groups_).range;
+  range.file->read(range.offset, out.scale_bytes);
+  // E8M0 has one NaN and no sign.
+  const bool is_e4m3 = scheme_.scale == ScaleKind::kE4m3;
+  const std::byte magnitude = is_e4m3 ? std::byte{0x7f} : std::byte{0xff};
+  const std::byte most = is_e4m3 && !matrix_->may_have_negative_scales ? std::byte{0x80} : std::byte{0xff};
+  bool are_good = true;
+  for (const std::byte code : out.scale_bytes) are_good &= (code & magnitude) != magnitude && code <= most;
+  if (are_good) return;
+  // Numbers, of which check() finds the bad one.
+  out.scales.resize(out.scale_bytes.size());
+  decode_numbers(tiles.values.dtype, scheme_.scale, out.scale_bytes, out.scales);
+}
 
 void RowReader::read_tiles(const TileValues& tiles, int64_t first_row, int64_t count,
                            std::vector<float>& out) {

@@ -33,7 +33,11 @@ struct RowParts {
   // they are wider than a byte; one byte a code of 5, 6 or 8 bits, if 5 and 6 bits are not cut into planes;
   // of 4 bits two a byte, the first in the low half.
   std::vector<std::byte> codes;
-  std::vector<float> scales;          // [rows, groups]
+  std::vector<float> scales;  // [rows, groups]
+  // Instead of scales and minimums that files hold as one byte each, when codes are not taken as kBytes:
+  // these bytes, [rows, groups].
+  std::vector<std::byte> scale_bytes;
+  std::vector<std::byte> minimum_bytes;
   std::vector<float> zeros;           // [rows, groups]
   std::vector<float> minimums;        // [rows, groups]
   std::vector<float> outer_scales;    // [rows, outer groups]
@@ -81,6 +85,8 @@ class RowReader {
   std::span<const uint32_t> read_output_words(int64_t first_word, int64_t count);
   void read_output_rows(int64_t first_row, int64_t count, std::vector<std::byte>& out);
   void read_blocks(int64_t first_row, int64_t count, RowParts& out, CodeShape shape);
+  bool keeps_scale_bytes(CodeShape shape) const;
+  void read_scale_bytes(int64_t first_row, int64_t count, RowParts& out);
   void read_tiles(const TileValues& tiles, int64_t first_row, int64_t count, std::vector<float>& out);
   void read_flat_tiles(const TileValues& tiles, int64_t first_row, int64_t count, std::vector<float>& out);
   // Nested codes `first` and on, as numbers, to the scales that they stand for.

@@ -63,12 +63,21 @@ std::vector<float> decode_all(const QuantMatrix& matrix) {
   return all;
 }
 
+// Whether it is decoded or packed.
 void expect_refused(const QuantMatrix& matrix, std::string_view part) {
-  try {
-    decode_all(matrix);
-    ADD_FAILURE() << part << " is accepted";
-  } catch (const Error& error) {
-    EXPECT_THAT(error.message(), HasSubstr(part));
+  for (const bool is_packed : {false, true}) {
+    try {
+      if (is_packed) {
+        RowReader reader(matrix);
+        RowParts parts;
+        reader.read(0, matrix.rows, parts, reader.packing_shape(0, matrix.rows));
+      } else {
+        decode_all(matrix);
+      }
+      ADD_FAILURE() << part << " is accepted";
+    } catch (const Error& error) {
+      EXPECT_THAT(error.message(), HasSubstr(part));
+    }
   }
 }
 

@@ -122,6 +122,28 @@ void store_columns(ScaleKind kind, const Numbers& numbers, const Place& place) {
   }
 }
 
+// Bytes of the rows of a panel, [rows, columns], each column to the place that `place` gives for it.
+template <typename Place>
+void store_byte_columns(const std::byte* first, int64_t rows, int64_t columns, const Place& place) {
+  for (int64_t column = 0; column < columns; column += kTile) {
+    const int64_t count = std::min(kTile, columns - column);
+    // Word i of lane n: row 4 n + i.
+    std::array<formats::Words, kTile> words{};
+    for (int64_t row = 0; row < rows; ++row) {
+      uint32_t word = 0;
+      const std::byte* from = first + row * columns + column;
+      if (count == kTile) {
+        word = formats::load_word<uint32_t>(from);
+      } else {
+        std::memcpy(&word, from, static_cast<size_t>(count));
+      }
+      words[static_cast<size_t>(row % kTile)][row / kTile] = word;
+    }
+    formats::transpose_codes<8>(words);
+    for (int64_t i = 0; i < count; ++i) store_words(place(column + i), words[static_cast<size_t>(i)]);
+  }
+}
+
 Numbers of_panel(const std::vector<float>& values, const PanelRows& rows, int64_t columns) {
   const float* first = values.empty() ? nullptr : values.data() + rows.first * columns;
   return {.first = first, .rows = rows.count, .columns = columns};
@@ -137,10 +159,21 @@ void pack_inner(const PackedLayout& layout, const PanelRows& rows, std::byte* pa
   const auto place = [&](int64_t group) {
     return panel + layout.group_offset(group) + (group == last ? last_full : full) + skipped;
   };
-  store_columns(scheme.scale, of_panel(parts.scales, rows, layout.groups), place);
+  const bool are_bytes = rows.shape != formats::CodeShape::kBytes && !parts.scale_bytes.empty();
+  if (are_bytes) {
+    store_byte_columns(parts.scale_bytes.data() + rows.first * layout.groups, rows.count, layout.groups,
+                       place);
+  } else {
+    store_columns(scheme.scale, of_panel(parts.scales, rows, layout.groups), place);
+  }
   skipped = layout.scales_bytes();
   if (scheme.has_zeros) store_columns(ScaleKind::kU8, of_panel(parts.zeros, rows, layout.groups), place);
   skipped += layout.zeros_bytes();
+  if (are_bytes && !parts.minimum_bytes.empty()) {
+    store_byte_columns(parts.minimum_bytes.data() + rows.first * layout.groups, rows.count, layout.groups,
+                       place);
+    return;
+  }
   store_columns(scheme.minimum, of_panel(parts.minimums, rows, layout.groups), place);
 }
 
