@@ -1,4 +1,5 @@
-// load_bench MODEL [RUNS]: how long loading a checkpoint takes next to reading its files, in turn, medians.
+// load_bench MODEL... [RUNS]: how long loading a checkpoint takes next to reading its files, in turn,
+// medians. Several checkpoints are loaded in turn and compared with the first, run by run.
 //
 // Reading is what `dd bs=1M` does: one thread, one pass, into a buffer. Both use the page cache; drop it
 // before each run (as root, with --cold) to measure the disk.
@@ -27,6 +28,16 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Of all threads of this process, in the system too.
+double processor_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 double median(std::vector<double> values) {
@@ -65,38 +76,81 @@ double time_loading(const std::filesystem::path& model) {
   return seconds_since(start);
 }
 
+// A model and how long it took, in seconds.
+struct Measured {
+  std::filesystem::path path;
+  double file_bytes = 0;
+  double published_bytes = 0;
+  std::vector<double> reading = {};
+  std::vector<double> loading = {};
+  std::vector<double> processor = {};  // time while loading
+};
+
+void measure(Measured& model, bool is_cold, bool is_warm_up) {
+  const auto checkpoint = beryl::checkpoint::Checkpoint::open(model.path);
+  uint64_t bytes = 0;
+  if (is_cold) drop_page_cache();
+  const double read_seconds = time_reading(checkpoint.shards(), bytes);
+  if (is_cold) drop_page_cache();
+  const double processor_before = processor_seconds();
+  const double load_seconds = time_loading(model.path);
+  model.file_bytes = static_cast<double>(bytes);
+  model.published_bytes = static_cast<double>(checkpoint.weights().published_bytes());
+  if (is_warm_up) return;
+  model.reading.push_back(read_seconds);
+  model.processor.push_back(processor_seconds() - processor_before);
+  model.loading.push_back(load_seconds);
+}
+
+// Of what each run took for a published byte.
+void print_ratios(std::string_view what, const Measured& model, const std::vector<double>& taken,
+                  const Measured& first, const std::vector<double>& first_taken) {
+  std::vector<double> ratios;
+  for (size_t i = 0; i < taken.size(); ++i) {
+    ratios.push_back(taken[i] / model.published_bytes * first.published_bytes / first_taken[i]);
+  }
+  std::sort(ratios.begin(), ratios.end());
+  fmt::print("  {} a byte over those of {}: median {:.2f}, from {:.2f} to {:.2f}\n", what,
+             first.path.string(), median(ratios), ratios.front(), ratios.back());
+}
+
+void print(const Measured& model, const Measured& first) {
+  const double read_seconds = median(model.reading);
+  const double load_seconds = median(model.loading);
+  fmt::print("{}: files {:.2f} GB, weights {:.2f} GB published\n", model.path.string(),
+             model.file_bytes / 1e9, model.published_bytes / 1e9);
+  fmt::print("  reading {:.2f} s ({:.1f} GB/s), loading {:.2f} s ({:.1f} GB/s), loading / reading {:.2f}\n",
+             read_seconds, model.file_bytes / 1e9 / read_seconds, load_seconds,
+             model.published_bytes / 1e9 / load_seconds, load_seconds / read_seconds);
+  if (&model != &first) {
+    print_ratios("seconds", model, model.loading, first, first.loading);
+    print_ratios("processor seconds", model, model.processor, first, first.processor);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::vector<std::string_view> arguments(argv + 1, argv + argc);
   const bool is_cold = std::erase(arguments, "--cold") > 0;
+  int runs = 5;
+  if (!arguments.empty() && std::atoi(arguments.back().data()) > 0) {
+    runs = std::atoi(arguments.back().data());
+    arguments.pop_back();
+  }
   if (arguments.empty()) {
-    fmt::print(stderr, "usage: load_bench MODEL [RUNS] [--cold]\n");
+    fmt::print(stderr, "usage: load_bench MODEL... [RUNS] [--cold]\n");
     return 2;
   }
-  const int runs = arguments.size() > 1 ? std::max(1, std::atoi(arguments[1].data())) : 5;
   try {
-    const auto checkpoint = beryl::checkpoint::Checkpoint::open(arguments[0]);
-    std::vector<double> reading;
-    std::vector<double> loading;
-    uint64_t bytes = 0;
+    std::vector<Measured> models;
+    for (const std::string_view path : arguments) models.push_back({.path = path});
     for (int run = 0; run <= runs; ++run) {
-      if (is_cold) drop_page_cache();
-      const double read_seconds = time_reading(checkpoint.shards(), bytes);
-      if (is_cold) drop_page_cache();
-      const double load_seconds = time_loading(arguments[0]);
-      if (run == 0) continue;  // warms up
-      reading.push_back(read_seconds);
-      loading.push_back(load_seconds);
+      for (Measured& model : models) measure(model, is_cold, run == 0);
     }
+    for (const Measured& model : models) print(model, models.front());
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    const double gigabytes = static_cast<double>(bytes) / 1e9;
-    fmt::print("files {:.2f} GB, weights {:.2f} GB published\n", gigabytes,
-               static_cast<double>(checkpoint.weights().published_bytes()) / 1e9);
-    fmt::print("reading {:.2f} s ({:.1f} GB/s), loading {:.2f} s ({:.1f} GB/s), loading / reading {:.2f}\n",
-               median(reading), gigabytes / median(reading), median(loading), gigabytes / median(loading),
-               median(loading) / median(reading));
     fmt::print("peak memory {:.2f} GB\n", static_cast<double>(usage.ru_maxrss) * 1024 / 1e9);
   } catch (const beryl::Error& error) {
     fmt::print(stderr, "error: {}\n", error.message());
