@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/made_up.h"
+#include "backend/cpu/pack.h"
 #include "backend/cpu/packed_for_tests.h"
 #include "backend/cpu/panel_jobs.h"
 #include "backend/cpu/thread_pool.h"
@@ -23,20 +25,30 @@ namespace {
 constexpr uint64_t kWeightBytes = uint64_t{512} << 20;
 constexpr int64_t kCols = 2816;
 
-// A matrix of kWeightBytes that repeats the panels of a small random one.
+PackedLayout large_layout(const formats::Scheme& scheme, int64_t cols, uint64_t bytes) {
+  const PackedLayout four(scheme, 4 * kPanelRows, cols);
+  return {scheme, static_cast<int64_t>(bytes / four.bytes()) * four.rows, cols};
+}
+
+// A matrix of about `bytes` bytes that repeats four made-up panels.
 struct LargeMatrix {
-  LargeMatrix(const TestScheme& scheme, int64_t cols, uint64_t bytes)
-      : small(scheme, 64, cols, 1),
-        layout(scheme.of(cols),
-               static_cast<int64_t>(bytes / static_cast<uint64_t>(small.layout.panel_bytes)) / 4 * 64, cols),
-        arena(layout.bytes()),
-        matrix(layout, arena.data()) {
-    for (int64_t panel = 0; panel < layout.panels; panel += 4) {
-      std::memcpy(arena.data() + panel * layout.panel_bytes, small.packed.data(), small.packed.size());
+  LargeMatrix(const formats::Scheme& scheme, int64_t cols, uint64_t bytes)
+      : layout(large_layout(scheme, cols, bytes)), arena(layout.bytes()), matrix(layout, arena.data()) {
+    formats::RowParts parts;
+    make_up_rows(layout, 4 * kPanelRows, 1, parts);
+    for (int64_t panel = 0; panel < 4; ++panel) {
+      const PanelRows from{.parts = &parts,
+                           .code_row_bytes = made_up_row_bytes(layout),
+                           .first = panel * kPanelRows,
+                           .count = kPanelRows};
+      pack_panel(layout, from, arena.data() + panel * layout.panel_bytes);
+    }
+    for (int64_t panel = 4; panel < layout.panels; panel += 4) {
+      std::memcpy(arena.data() + panel * layout.panel_bytes, arena.data(),
+                  static_cast<size_t>(4 * layout.panel_bytes));
     }
   }
 
-  PackedForTests small;
   PackedLayout layout;
   WeightArena arena;
   PackedMatrix matrix;
@@ -46,7 +58,7 @@ void multiply(benchmark::State& state, const TestScheme& scheme, Isa isa, int64_
               uint64_t weight_bytes) {
   ThreadPool pool(static_cast<int>(std::thread::hardware_concurrency()));
   PanelRunner runner(kernels_of(isa), vector_kernels(isa), pool);
-  LargeMatrix large(scheme, kCols, weight_bytes);
+  LargeMatrix large(scheme.of(kCols), kCols, weight_bytes);
   ActivationRows x(vector_kernels(isa));
   x.resize(tokens, kCols, true);
   const std::vector<float> numbers = random_floats(tokens * kCols, 3);

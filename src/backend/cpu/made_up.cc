@@ -55,7 +55,7 @@ CodePattern pattern_of(CodeKind kind, double size) {
     case CodeKind::kF32:
       return around(size, 8, 23, kEach32);
     case CodeKind::kE4m3:
-      return {.keep = 0xbf * kEach8};  // below 2, hence no NaN
+      return {.keep = 0x8f * kEach8, .set = 0x30 * kEach8};  // 0.5 and above, below 2: subnormals are rare
     case CodeKind::kI5:
     case CodeKind::kU5:
       return {.keep = 0x1f * kEach8};
@@ -78,11 +78,11 @@ float middle_of(CodeKind kind) {
 double root_mean_square(CodeKind kind) {
   const std::span<const float> values = formats::code_values(kind);
   if (values.empty()) return 1;
-  const uint64_t keep = pattern_of(kind, 1).keep & 0xff;
+  const CodePattern pattern = pattern_of(kind, 1);
   double sum = 0;
   int64_t count = 0;
   for (size_t code = 0; code < values.size(); ++code) {
-    if ((code & ~keep) != 0) continue;
+    if ((((code & pattern.keep) | pattern.set) & 0xff) != code) continue;
     sum += std::pow(values[code] - middle_of(kind), 2);
     ++count;
   }

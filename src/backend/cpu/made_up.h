@@ -11,8 +11,8 @@ namespace beryl::backend {
 // Bytes of one row's codes in what make_up_rows() makes.
 int64_t made_up_row_bytes(const PackedLayout& layout);
 
-// Fills `out` with `rows` random rows of the layout's scheme: finite codes all over their range and scales of
-// about the size that trained weights have, cols^(-1/2) in the root mean square, so that activations stay
+// Fills `out` with `rows` random rows of the layout's scheme: codes as trained weights have them and scales
+// of about the size that trained weights have, cols^(-1/2) in the root mean square, so that activations stay
 // finite. The same seed gives the same rows.
 void make_up_rows(const PackedLayout& layout, int64_t rows, uint64_t seed, formats::RowParts& out);
 
