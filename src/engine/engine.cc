@@ -56,6 +56,11 @@ RequestId Engine::submit(Request request) {
   return id;
 }
 
+bool Engine::is_full() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_requests_ >= options_.queue_requests_max || waiting_tokens_ >= options_.queue_tokens_max;
+}
+
 void Engine::cancel(RequestId id) {
   {
     const std::lock_guard lock(mutex_);

@@ -36,6 +36,8 @@ class Engine {
   // (with the numbers); kBusy when the queue is full, or after drain(). The listener may be called before
   // this returns.
   RequestId submit(Request request);
+  // Whether submit() would find the queue full now, even for the shortest prompt.
+  bool is_full() const;
   // Ends a request at the next layer of the model, when the step is mostly its own, or else at the end of the
   // step. Nothing when it has ended.
   void cancel(RequestId id);

@@ -299,6 +299,7 @@ TEST(EngineQueueTest, IsBoundedByRequestsAndTokens) {
   runner.wait_inside();  // it runs: no longer in the queue
   submit(10);
   submit(10);
+  EXPECT_FALSE(engine.is_full());
   try {
     submit(31);
     ADD_FAILURE() << "too many tokens";
@@ -307,11 +308,13 @@ TEST(EngineQueueTest, IsBoundedByRequestsAndTokens) {
     EXPECT_THAT(error.message(), HasSubstr("2 requests with 20 tokens are waiting, allowed are 3 with 50"));
   }
   submit(30);
+  EXPECT_TRUE(engine.is_full());  // at once, though the step goes on
   EXPECT_THROW(submit(1), Error);
   listeners.pop_back();
   runner.is_closed = false;
   ASSERT_TRUE(engine.wait_until_idle(soon()));
   EXPECT_EQ(engine.stats().finished[static_cast<size_t>(FinishReason::kLength)], 4U);
+  EXPECT_FALSE(engine.is_full());
   submit(1);
   ASSERT_TRUE(engine.drain(soon()));
   EXPECT_THROW(submit(1), Error);
