@@ -128,10 +128,10 @@ std::vector<int32_t> order_by_group(std::span<const int32_t> group_index) {
   return order;
 }
 
-void reorder_inputs(const PackedLayout& layout, formats::CodeShape shape, int64_t code_row_bytes,
-                    std::span<const int32_t> order, const formats::CodeMoves& moves, formats::RowParts& parts,
-                    ReorderScratch& scratch) {
+void reorder_inputs(const PackedLayout& layout, formats::CodeShape shape, std::span<const int32_t> order,
+                    const formats::CodeMoves& moves, formats::RowParts& parts, ReorderScratch& scratch) {
   BERYL_CHECK(layout.code_bits == 4 || layout.code_bits == 8);
+  const int64_t row_bytes = static_cast<int64_t>(parts.codes.size()) / std::max<int64_t>(1, parts.rows);
   if (shape == formats::CodeShape::kColumns) {
     scratch.turned.resize(order.size() * kLineBytes);
     scratch.codes.resize(parts.codes.size());
@@ -143,9 +143,9 @@ void reorder_inputs(const PackedLayout& layout, formats::CodeShape shape, int64_
                     order.data(), scratch.turned.data(), scratch.codes.data());
     std::swap(parts.codes, scratch.codes);
   } else if (layout.code_bits == 4) {
-    reorder<4>(code_row_bytes, order, parts, scratch.words);
+    reorder<4>(row_bytes, order, parts, scratch.words);
   } else {
-    reorder<8>(code_row_bytes, order, parts, scratch.words);
+    reorder<8>(row_bytes, order, parts, scratch.words);
   }
 }
 

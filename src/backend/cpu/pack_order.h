@@ -22,10 +22,8 @@ struct ReorderScratch {
   std::vector<std::byte> codes;
 };
 
-// Puts the codes, of 4 or 8 bits, of all rows of `parts` into that order. The row bytes are not used for
-// columns.
-void reorder_inputs(const PackedLayout& layout, formats::CodeShape shape, int64_t code_row_bytes,
-                    std::span<const int32_t> order, const formats::CodeMoves& moves, formats::RowParts& parts,
-                    ReorderScratch& scratch);
+// Puts the codes, of 4 or 8 bits, of all rows of `parts` into that order.
+void reorder_inputs(const PackedLayout& layout, formats::CodeShape shape, std::span<const int32_t> order,
+                    const formats::CodeMoves& moves, formats::RowParts& parts, ReorderScratch& scratch);
 
 }  // namespace beryl::backend

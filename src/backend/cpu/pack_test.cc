@@ -238,8 +238,7 @@ TEST(ReorderTest, GroupsBecomeRuns) {
     PackedForTests made(scheme_named(name), 3, 8, 5);
     formats::RowParts parts = made.parts;
     ReorderScratch scratch;
-    reorder_inputs(made.layout, formats::CodeShape::kBytes, made.row_bytes, order, formats::portable_moves(),
-                   parts, scratch);
+    reorder_inputs(made.layout, formats::CodeShape::kBytes, order, formats::portable_moves(), parts, scratch);
     std::vector<uint32_t> expected;
     for (int64_t row = 0; row < 3; ++row) {
       for (const int32_t k : order) expected.push_back(made.code(row, k));
@@ -260,8 +259,8 @@ TEST(ReorderTest, AnyOrderOfManyInputs) {
       PackedForTests made(scheme_named(name), 19, cols, 5);
       formats::RowParts parts = made.parts;
       ReorderScratch scratch;
-      reorder_inputs(made.layout, formats::CodeShape::kBytes, made.row_bytes, order,
-                     formats::portable_moves(), parts, scratch);
+      reorder_inputs(made.layout, formats::CodeShape::kBytes, order, formats::portable_moves(), parts,
+                     scratch);
       std::vector<uint32_t> expected;
       for (int64_t row = 0; row < 19; ++row) {
         for (const int32_t k : order) expected.push_back(made.code(row, k));
@@ -301,8 +300,7 @@ TEST(ReorderTest, AnyOrderOfColumns) {
       for (const formats::CodeMoves* moves : formats::available_moves()) {
         formats::RowParts moved = parts;
         ReorderScratch scratch;
-        reorder_inputs(made.layout, formats::CodeShape::kColumns, column_bytes, order, *moves, moved,
-                       scratch);
+        reorder_inputs(made.layout, formats::CodeShape::kColumns, order, *moves, moved, scratch);
         for (int64_t row = 0; row < rows; ++row) {
           for (int64_t k = 0; k < kCols; ++k) {
             ASSERT_EQ(code_at(moved.codes, row, k), made.code(row, order[static_cast<size_t>(k)]))

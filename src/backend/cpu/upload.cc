@@ -130,8 +130,8 @@ void pack_chunk(const Chunk& chunk, Staging& staging) {
   const TakenApart taken = take_apart(chunk, staging);
   const int64_t first_row = chunk.row_begin();
   if (!chunk.input_order.empty()) {
-    reorder_inputs(*chunk.layout, taken.shape, taken.code_row_bytes, chunk.input_order, *staging.moves,
-                   staging.parts, staging.scratch);
+    reorder_inputs(*chunk.layout, taken.shape, chunk.input_order, *staging.moves, staging.parts,
+                   staging.scratch);
   }
   for (int64_t panel = chunk.panel_begin; panel < chunk.panel_end; ++panel) {
     const int64_t begin = panel * kPanelRows;
