@@ -89,6 +89,8 @@ ChatSession::ChatSession(const ChatSessionOptions& options, checkpoint::Checkpoi
       running_(load_model(options.model, std::move(checkpoint), {.context = options.context})),
       chat_(running_.engine, tokenizer_, template_, running_.model.checkpoint.generation().eos_token_ids),
       conversation_(start_conversation(options)) {
+  call_grammar_ = compile_tool_calls(conversation_.tools, tokenizer_,
+                                     running_.model.checkpoint.generation().eos_token_ids);
   if (options.model.verbose) fmt::print(stderr, "sampling: {}\n", describe(make_next_sampling()));
 }
 
@@ -120,7 +122,8 @@ engine::ChatAnswer ChatSession::run(std::vector<text::Message> messages, const O
                                  .new_tokens_max = options_.sampling.new_tokens_max,
                                  .stops = options_.sampling.stops,
                                  .should_cancel = is_interrupted,
-                                 .grammar = grammar_};
+                                 .grammar = grammar_,
+                                 .call_grammar = call_grammar_};
   request.template_options.enables_thinking = options_.thinks;
   request.template_options.now = local_time();
   for (text::Message& message : messages) request.conversation.messages.push_back(std::move(message));

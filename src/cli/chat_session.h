@@ -76,7 +76,8 @@ class ChatSession {
   ChatSessionOptions options_;
   text::Tokenizer tokenizer_;
   text::ChatTemplate template_;
-  std::shared_ptr<text::grammar::CompiledGrammar> grammar_;  // null: answers are free
+  std::shared_ptr<text::grammar::CompiledGrammar> grammar_;       // null: answers are free
+  std::shared_ptr<text::grammar::CompiledGrammar> call_grammar_;  // null: so are calls
   RunningModel running_;
   engine::ChatModel chat_;
   text::Conversation conversation_;

@@ -102,6 +102,20 @@ std::shared_ptr<text::grammar::CompiledGrammar> compile_constraint(const Constra
   return with_context(source_of(options), [&] { return cache.compile(*constraint); });
 }
 
+std::shared_ptr<text::grammar::CompiledGrammar> compile_tool_calls(
+    const std::vector<nlohmann::ordered_json>& tools, const text::Tokenizer& tokenizer,
+    const std::vector<int32_t>& end_tokens) {
+  if (tools.empty()) return nullptr;
+  try {
+    GrammarCache cache(engine::make_output_vocabulary(tokenizer, end_tokens));
+    return cache.compile(
+        text::grammar::ToolCallConstraint{.tools = tools, .options = {.begins_inside_call = true}});
+  } catch (const Error& error) {
+    fmt::print(stderr, "warning: calls of tools do not follow a grammar: {}\n", error.message());
+    return nullptr;
+  }
+}
+
 void warn_cut_answer() {
   fmt::print(stderr,
              "warning: the answer came to its limit of tokens before it was complete; --max-tokens and "

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +42,12 @@ std::optional<text::grammar::OutputConstraint> read_constraint(const ConstraintO
 std::shared_ptr<text::grammar::CompiledGrammar> compile_constraint(const ConstraintOptions& options,
                                                                    const text::Tokenizer& tokenizer,
                                                                    const std::vector<int32_t>& end_tokens);
+
+// What calls of `tools` must follow behind the token that opens the first; null without tools, and, with a
+// warning on standard error, when no grammar can be made of them: then calls are taken as they come.
+std::shared_ptr<text::grammar::CompiledGrammar> compile_tool_calls(
+    const std::vector<nlohmann::ordered_json>& tools, const text::Tokenizer& tokenizer,
+    const std::vector<int32_t>& end_tokens);
 
 // Tells standard error that an answer which had to follow a constraint came to its limit of tokens first.
 void warn_cut_answer();

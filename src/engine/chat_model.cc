@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/check.h"
 #include "engine/answer_reader.h"
 #include "engine/chat_prompt.h"
 #include "engine/grammar_constraint.h"
@@ -35,8 +36,11 @@ ChatAnswer ChatModel::answer(const ChatRequest& request,
   const std::optional<int64_t> next_turn =
       find_next_turn(prompt.tokens, tokenizer_, template_, request.conversation, request.template_options);
   AnswerReader reader(tokenizer_, {.stops = request.stops, .start = prompt.output_start}, on_delta);
+  BERYL_CHECK(!request.grammar || !request.call_grammar);
   ConstraintFactory make_constraint;
-  if (request.grammar) {
+  if (request.call_grammar) {
+    make_constraint = make_grammar_constraints(request.call_grammar, GrammarStart::kAfterToolCall);
+  } else if (request.grammar) {
     make_constraint = make_grammar_constraints(
         request.grammar, find_grammar_start(prompt.output_start, request.template_options.enables_thinking));
   }

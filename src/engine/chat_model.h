@@ -30,6 +30,9 @@ struct ChatRequest {
   std::function<bool()> should_cancel;  // as GenerationOptions
   // What the answer must follow once it has thought; null: anything goes.
   std::shared_ptr<text::grammar::CompiledGrammar> grammar = nullptr;
+  // What tool calls must follow behind the token that opens the first; null: anything goes. Not beside
+  // `grammar`.
+  std::shared_ptr<text::grammar::CompiledGrammar> call_grammar = nullptr;
 };
 
 struct ChatAnswer {

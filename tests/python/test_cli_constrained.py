@@ -179,3 +179,17 @@ def test_a_stop_text_does_not_take_the_prompt(beryl, demo, stop):
     assert (done.returncode, done.stderr) == (0, "")
     assert "=" not in done.stdout
     assert "23" in done.stdout
+
+
+TOOL_QUESTION = "What is 12 * 7?"
+
+
+def test_calls_of_tools_fit_their_schema(beryl, demo, demo_tools, tmp_path):
+    """The model would write 12*7, which this schema does not allow."""
+    tools = json.loads(demo_tools.read_text())
+    tools[0]["function"]["parameters"]["properties"]["expression"]["enum"] = ["1+1", "2+2"]
+    file = tmp_path / "tools.json"
+    file.write_text(json.dumps(tools))
+    done = beryl("run", demo, TOOL_QUESTION, "--tools", file, "--temperature", 0)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout in ('tool call: calculate {"expression":"1+1"}\n', 'tool call: calculate {"expression":"2+2"}\n')
