@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <iterator>
 #include <span>
 #include <utility>
 #include <vector>
@@ -96,26 +95,15 @@ class CpuBackend final : public Backend {
     if (options.pins_threads) pool_.pin(usable_processors());
   }
 
-  uint64_t resident_bytes(const MatrixSource& source) const override {
-    return stays_in_file(source) ? 0 : packed_layout(source).bytes();
-  }
+  uint64_t resident_bytes(const MatrixSource& source) const override { return packed_bytes(source); }
 
   uint64_t cache_bytes(const CacheShape& shape) const override { return CpuCache::bytes(shape, compute_); }
 
   std::vector<std::unique_ptr<Matrix>> upload(std::span<const MatrixSource> sources,
                                               Progress& progress) override {
-    std::vector<MatrixSource> packed;
-    std::ranges::remove_copy_if(sources, std::back_inserter(packed), stays_in_file);
-    Upload upload = upload_matrices(packed, *kernels_.moves, pool_, progress);
+    Upload upload = upload_matrices(sources, *kernels_.moves, pool_, progress);
     arenas_.push_back(std::move(upload.arena));
-    if (packed.size() == sources.size()) return std::move(upload.matrices);
-    std::vector<std::unique_ptr<Matrix>> matrices;
-    auto next = upload.matrices.begin();
-    for (const MatrixSource& source : sources) {
-      matrices.push_back(stays_in_file(source) ? std::make_unique<TableMatrix>(source, pool_.thread_count())
-                                               : std::move(*next++));
-    }
-    return matrices;
+    return std::move(upload.matrices);
   }
 
   std::unique_ptr<Vector> upload_vector(std::span<const float> values) override {

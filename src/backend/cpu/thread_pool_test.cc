@@ -136,11 +136,10 @@ TEST(ThreadPoolPinTest, WorkersStayOnTheirProcessors) {
   std::vector<int> seen(static_cast<size_t>(pool.thread_count()), -1);
   std::atomic<int> begun{0};
   pool.run([&](int thread) {
-    const auto is_worker = thread > 0;
     // Until all have begun, so that the caller takes nobody's part.
     begun.fetch_add(1);
     while (begun.load() < pool.thread_count()) std::this_thread::yield();
-    if (is_worker) seen[static_cast<size_t>(thread)] = ::sched_getcpu();
+    if (thread > 0) seen[static_cast<size_t>(thread)] = ::sched_getcpu();
   });
   for (size_t i = 1; i < seen.size(); ++i) EXPECT_EQ(seen[i], processors[i]);
 }

@@ -9,6 +9,7 @@
 #include "backend/cpu/made_up.h"
 #include "backend/cpu/pack.h"
 #include "backend/cpu/pack_order.h"
+#include "backend/cpu/table_matrix.h"
 #include "base/check.h"
 #include "base/checked_math.h"
 #include "base/error.h"
@@ -153,14 +154,18 @@ void pack_chunk(const Chunk& chunk, Staging& staging) {
 // Plans the reads of all sources.
 class UploadPlan {
  public:
-  explicit UploadPlan(std::span<const MatrixSource> sources) {
+  UploadPlan(std::span<const MatrixSource> sources, int threads) {
     uint64_t total = 0;
-    for (const MatrixSource& source : sources) total += packed_layout(source).bytes();
+    for (const MatrixSource& source : sources) total += packed_bytes(source);
     upload_.arena = std::make_unique<WeightArena>(total);
     std::byte* next = upload_.arena->data();
     for (const MatrixSource& source : sources) {
+      if (stays_in_file(source)) {
+        upload_.matrices.push_back(std::make_unique<TableMatrix>(source, threads));
+        continue;
+      }
       add(source, next);
-      next += packed_layout(source).bytes();
+      next += packed_bytes(source);
     }
     std::sort(chunks_.begin(), chunks_.end(), [](const Chunk& a, const Chunk& b) {
       const FileRange& left = a.matrix->codes.range;
@@ -227,12 +232,17 @@ PackedLayout packed_layout(const MatrixSource& source) {
   return layout;
 }
 
+uint64_t packed_bytes(const MatrixSource& source) {
+  return stays_in_file(source) ? 0 : packed_layout(source).bytes();
+}
+
 Upload upload_matrices(std::span<const MatrixSource> sources, const formats::CodeMoves& moves,
                        ThreadPool& pool, Progress& progress) {
-  UploadPlan plan(sources);
+  UploadPlan plan(sources, pool.thread_count());
   const std::vector<Chunk>& chunks = plan.chunks();
   uint64_t total_bytes = 0;
   for (const MatrixSource& source : sources) {
+    if (stays_in_file(source)) continue;
     total_bytes += source.matrix.published_bytes() + (source.up ? source.up->published_bytes() : 0);
   }
   std::atomic<size_t> next{0};

@@ -17,6 +17,8 @@ namespace beryl::backend {
 PackedLayout packed_layout(const formats::QuantMatrix& matrix);
 // The layout of a source: a gated pair has the panels of both halves.
 PackedLayout packed_layout(const MatrixSource& source);
+// Memory that a source is packed into: none when it stays in its file.
+uint64_t packed_bytes(const MatrixSource& source);
 
 // Matrices and the memory that they live in.
 struct Upload {
@@ -24,8 +26,8 @@ struct Upload {
   std::vector<std::unique_ptr<Matrix>> matrices;  // in the order of the sources
 };
 
-// Streams all sources in file order with the moves of any set, shared over the pool's threads. Errors: as
-// Backend::upload().
+// Streams all sources but tables (table_matrix.h) in file order with the moves of any set, shared over the
+// pool's threads. Errors: as Backend::upload().
 Upload upload_matrices(std::span<const MatrixSource> sources, const formats::CodeMoves& moves,
                        ThreadPool& pool, Progress& progress);
 
