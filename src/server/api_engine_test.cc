@@ -12,9 +12,7 @@
 #include <vector>
 
 #include "engine/fake_runner_for_tests.h"
-#include "server/api_for_tests.h"
-#include "server/engine_port.h"
-#include "server/waiting_responder_for_tests.h"
+#include "server/live_api_for_tests.h"
 
 namespace beryl::server {
 namespace {
@@ -51,7 +49,7 @@ struct Request {
   std::string path, body;
 };
 
-class ApiEngineTest : public testing::Test {
+class ApiEngineTest : public testing::Test, protected LiveApiForTests {
  protected:
   // Chats and texts, greedy and sampled, streams and not, some of which begin alike.
   std::vector<Request> make_requests(size_t count, uint32_t seed) {
@@ -96,21 +94,6 @@ class ApiEngineTest : public testing::Test {
     EXPECT_EQ(stats.full_pages_used, stats.prefix_full_pages);
     EXPECT_EQ(stats.sliding_pages_used, stats.prefix_sliding_pages);
   }
-
-  ApiForTests setup;
-  engine::FakeRunner runner{
-      {.vocabulary_size = setup.tokenizer.vocabulary_size(), .sliding_pages = 200, .full_pages = 400}};
-  engine::Engine engine{runner,
-                        {.context_max = 200,
-                         .sequences_max = 6,
-                         .tokens_per_page = 4,
-                         .sliding_pages = 200,
-                         .full_pages = 400,
-                         .prefix_sliding_pages = 60,
-                         .snapshot_interval = 16,
-                         .chunk_tokens = 16}};
-  LiveEngine port{engine};
-  Api api{setup.model(), port, {.threads = 2}};
 };
 
 TEST_F(ApiEngineTest, AnswersAtOnceEqualAnswersAlone) {

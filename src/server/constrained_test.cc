@@ -7,10 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/fake_runner_for_tests.h"
 #include "server/api_for_tests.h"
-#include "server/engine_port.h"
-#include "server/waiting_responder_for_tests.h"
+#include "server/live_api_for_tests.h"
 
 namespace beryl::server {
 namespace {
@@ -135,7 +133,7 @@ TEST_F(ConstraintErrorTest, GrammarsStayWithinTheirLimits) {
 
 // ---- What is written ----
 
-class ConstrainedTest : public testing::Test {
+class ConstrainedTest : public testing::Test, protected LiveApiForTests {
  protected:
   std::string post(const char* path, const Json& more, int expected_status = 200) {
     const auto responder = std::make_shared<WaitingResponder>();
@@ -155,21 +153,6 @@ class ConstrainedTest : public testing::Test {
     more["top_k"] = -1;
     return more;
   }
-
-  ApiForTests setup;
-  engine::FakeRunner runner{
-      {.vocabulary_size = setup.tokenizer.vocabulary_size(), .sliding_pages = 200, .full_pages = 400}};
-  engine::Engine engine{runner,
-                        {.context_max = 200,
-                         .sequences_max = 6,
-                         .tokens_per_page = 4,
-                         .sliding_pages = 200,
-                         .full_pages = 400,
-                         .prefix_sliding_pages = 60,
-                         .snapshot_interval = 16,
-                         .chunk_tokens = 16}};
-  LiveEngine port{engine};
-  Api api{setup.model(), port, {.threads = 2}};
 };
 
 TEST_F(ConstrainedTest, AnswersFollowTheirConstraint) {
