@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <string_view>
 #include <vector>
@@ -134,9 +134,14 @@ int main(int argc, char** argv) {
   std::vector<std::string_view> arguments(argv + 1, argv + argc);
   const bool is_cold = std::erase(arguments, "--cold") > 0;
   int runs = 5;
-  if (!arguments.empty() && std::atoi(arguments.back().data()) > 0) {
-    runs = std::atoi(arguments.back().data());
-    arguments.pop_back();
+  if (!arguments.empty()) {
+    const std::string_view last = arguments.back();
+    int number = 0;
+    const auto [end, failure] = std::from_chars(last.begin(), last.end(), number);
+    if (failure == std::errc() && end == last.end() && number > 0) {  // a path may begin with a digit
+      runs = number;
+      arguments.pop_back();
+    }
   }
   if (arguments.empty()) {
     fmt::print(stderr, "usage: load_bench MODEL... [RUNS] [--cold]\n");
