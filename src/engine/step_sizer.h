@@ -20,7 +20,7 @@ class StepSizer {
   double step_seconds_max_;
   int64_t tokens_max_;
   double decode_seconds_ = 0;            // of steps without prompts, recently
-  int64_t measured_tokens_ = 0;          // of the mixed step that told the most; 0: none yet
+  int64_t measured_tokens_ = 0;          // of prompts, in the step that told their cost; 0: none yet
   double prompt_seconds_per_token_ = 0;  // in that step
 };
 
