@@ -88,7 +88,7 @@ void add_all() {
       add("decode", 1, kWeightBytes);
       add("decode_in_cache", 1, uint64_t{1} << 20);
       add("batch8", 8, kWeightBytes);
-      add("prefill", 256, uint64_t{4} << 20);
+      add("prefill", 256, uint64_t{16} << 20);
     }
   }
 }

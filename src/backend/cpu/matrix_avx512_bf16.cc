@@ -113,6 +113,25 @@ struct TileSums {
 };
 
 template <int kTokens>
+void add_minimums(const MatrixProduct& p, const Block& block, int64_t first_token, TileSums* kept) {
+  Lanes sums[kTokens][kTilePanels];
+  for (int t = 0; t < kTokens; ++t) {
+    for (int i = 0; i < kTilePanels; ++i) sums[t][i] = load(kept[t].minimums[i]);
+  }
+  for (int s = 0; s < block.segments; ++s) {
+    if (block.pairs[s] == 0) continue;
+    const float* minimums = block.minimums + static_cast<int64_t>(s) * kTilePanels * 16;
+    for (int t = 0; t < kTokens; ++t) {
+      const Lanes x_sum = all(segment_sum(p, first_token + t, block.first + s));
+      for (int i = 0; i < kTilePanels; ++i) sums[t][i] = fma(load(minimums + i * 16), x_sum, sums[t][i]);
+    }
+  }
+  for (int t = 0; t < kTokens; ++t) {
+    for (int i = 0; i < kTilePanels; ++i) store(kept[t].minimums[i], sums[t][i]);
+  }
+}
+
+template <int kTokens>
 void run_tokens(const PanelShape& shape, const MatrixProduct& p, const Block& block, int64_t first_token,
                 TileSums* kept) {
   Lanes sums[kTokens][kTilePanels];
@@ -123,18 +142,7 @@ void run_tokens(const PanelShape& shape, const MatrixProduct& p, const Block& bl
   for (int t = 0; t < kTokens; ++t) {
     for (int i = 0; i < kTilePanels; ++i) store(kept[t].products[i], sums[t][i]);
   }
-  if (shape.minimum == ScaleKind::kNone) return;
-  for (int t = 0; t < kTokens; ++t) {
-    for (int i = 0; i < kTilePanels; ++i) {
-      Lanes minimums = load(kept[t].minimums[i]);
-      for (int s = 0; s < block.segments; ++s) {
-        if (block.pairs[s] == 0) continue;
-        const Lanes minimum = load(block.minimums + (static_cast<int64_t>(s) * kTilePanels + i) * 16);
-        minimums = fma(minimum, all(segment_sum(p, first_token + t, block.first + s)), minimums);
-      }
-      store(kept[t].minimums[i], minimums);
-    }
-  }
+  if (shape.minimum != ScaleKind::kNone) add_minimums<kTokens>(p, block, first_token, kept);
 }
 
 // Level 2, once the last group of an outer group is in; `from` are its numbers in each panel.
@@ -160,6 +168,22 @@ inline void end_outer(const PanelShape& shape, const unsigned char* const* from,
     }
   }
 }
+
+// What the next block reads, fetched while tiles of this one run: panels are read at the speed of memory.
+struct Ahead {
+  const unsigned char* from[kTilePanels];
+  int64_t bytes;  // of each panel, all of them
+
+  // The share of `part` of `parts`. Fetching what is not there is harmless.
+  void fetch(int64_t part, int64_t parts) const {
+    const int64_t each = (bytes / parts + 63) / 64 * 64;
+    for (int64_t at = part * each; at < (part + 1) * each; at += 64) {
+      for (const unsigned char* panel : from) {
+        _mm_prefetch(reinterpret_cast<const char*>(panel + at), _MM_HINT_T1);
+      }
+    }
+  }
+};
 
 // Segments that a block takes: whole groups, 256 inputs where groups allow it.
 inline int64_t block_segments(const PanelShape& shape) {
@@ -194,9 +218,15 @@ void multiply_tiles(const MatrixProduct& p, const Codes& codes, const unsigned c
     const bool is_end = left_in_outer == 0 || first == count;
     // Where the second level's numbers are, before the walks move on.
     const unsigned char* outer[kTilePanels];
+    const unsigned char* begin = walks[0].segment().lines;
     expand_block(shape, codes, walks, block, outer);
+    Ahead ahead{.from = {}, .bytes = walks[0].segment().lines - begin};
+    for (int i = 0; i < kTilePanels; ++i) {
+      ahead.from[i] = first == count ? panels[i] + kTilePanels * p.panel_bytes : walks[i].segment().lines;
+    }
     int64_t t = 0;
     for (; t + kTileTokens <= tokens; t += kTileTokens) {
+      ahead.fetch(t / kTileTokens, tokens / kTileTokens);
       run_tokens<kTileTokens>(shape, p, block, first_token + t, kept + t);
     }
     if (tokens - t == 2) run_tokens<2>(shape, p, block, first_token + t, kept + t);
