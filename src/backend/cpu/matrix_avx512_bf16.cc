@@ -3,7 +3,7 @@
 //
 // Order of a segment's sum: pairs of inputs (2i, 2i + 1), ascending, in one chain from zero; then as
 // matrix_steps.h says. Few tokens stream the codes once (stream_avx512.h); many tokens expand four panels,
-// 256 inputs at a time, to bf16 in a buffer that stays in the first cache, and run tiles of four panels by
+// 128 inputs at a time, to bf16 in a buffer that stays in the first cache, and run tiles of four panels by
 // three tokens over it. Both add the same numbers in the same order.
 
 #include "backend/cpu/matrix_kernels.h"
@@ -17,7 +17,9 @@ namespace {
 
 constexpr int kTilePanels = 4;
 constexpr int kTileTokens = 3;
-constexpr int64_t kBlockInputs = 256;
+// Inputs of a block, unless groups are larger; those of the largest.
+constexpr int64_t kBlockInputs = 128;
+constexpr int64_t kMostInputs = 256;
 
 constexpr int kBlockSegments = 16;
 
@@ -185,7 +187,7 @@ struct Ahead {
   }
 };
 
-// Segments that a block takes: whole groups, 256 inputs where groups allow it.
+// Segments that a block takes: whole groups, kBlockInputs where groups allow it.
 inline int64_t block_segments(const PanelShape& shape) {
   if (shape.groups == 1) return kBlockInputs / kSegmentInputs;
   const int64_t groups = kBlockInputs / shape.group_inputs;
@@ -203,7 +205,7 @@ void multiply_tiles(const MatrixProduct& p, const Codes& codes, const unsigned c
   constexpr int64_t kNumbers = kTilePanels * 16 * kBlockSegments;
   Block block;
   block.codes = reinterpret_cast<uint32_t*>(p.scratch);
-  block.scales = p.scratch + kTilePanels * 16 * kBlockInputs / 2;
+  block.scales = p.scratch + kTilePanels * 16 * kMostInputs / 2;
   block.zeros = block.scales + kNumbers;
   block.minimums = block.zeros + kNumbers;
   int64_t left_in_outer = outer_segments;
@@ -271,7 +273,7 @@ void multiply_with(const MatrixProduct& p) {
 // Pairs never straddle groups, and a block holds whole groups.
 inline bool has_whole_lines(const PanelShape& shape) {
   return shape.groups == 1 ||
-         (shape.group_inputs % 8 == 0 && kBlockInputs % shape.group_inputs == 0 && shape.group_inputs >= 16);
+         (shape.group_inputs % 8 == 0 && kMostInputs % shape.group_inputs == 0 && shape.group_inputs >= 16);
 }
 
 void multiply(const MatrixProduct& p) {
