@@ -122,25 +122,40 @@ void store_columns(ScaleKind kind, const Numbers& numbers, const Place& place) {
   }
 }
 
+// A square of bytes, [16 rows, 16 columns], turned over.
+void turn_bytes(std::array<formats::Words, kPanelRows>& square) {
+  for (size_t i = 0; i < kTile; ++i) {
+    // Column quads of rows i, 4 + i, 8 + i and 12 + i, one quad a row.
+    const auto turned = formats::transpose_words(square[i], square[4 + i], square[8 + i], square[12 + i]);
+    for (size_t quad = 0; quad < kTile; ++quad) square[4 * quad + i] = turned[quad];
+  }
+  for (size_t quad = 0; quad < kTile; ++quad) {
+    std::array<formats::Words, kTile> words;
+    for (size_t i = 0; i < kTile; ++i) words[i] = square[4 * quad + i];
+    formats::transpose_codes<8>(words);
+    for (size_t i = 0; i < kTile; ++i) square[4 * quad + i] = words[i];
+  }
+}
+
 // Bytes of the rows of a panel, [rows, columns], each column to the place that `place` gives for it.
 template <typename Place>
 void store_byte_columns(const std::byte* first, int64_t rows, int64_t columns, const Place& place) {
-  for (int64_t column = 0; column < columns; column += kTile) {
-    const int64_t count = std::min(kTile, columns - column);
-    // Word i of lane n: row 4 n + i.
-    std::array<formats::Words, kTile> words{};
+  constexpr int64_t kSquare = kPanelRows;
+  for (int64_t column = 0; column < columns; column += kSquare) {
+    // The last square may overlap the one before it.
+    if (columns > kSquare) column = std::min(column, columns - kSquare);
+    const int64_t count = std::min(kSquare, columns - column);
+    std::array<formats::Words, kPanelRows> square{};
     for (int64_t row = 0; row < rows; ++row) {
-      uint32_t word = 0;
       const std::byte* from = first + row * columns + column;
-      if (count == kTile) {
-        word = formats::load_word<uint32_t>(from);
+      if (count == kSquare) {
+        square[static_cast<size_t>(row)] = load_words(from);
       } else {
-        std::memcpy(&word, from, static_cast<size_t>(count));
+        std::memcpy(&square[static_cast<size_t>(row)], from, static_cast<size_t>(count));
       }
-      words[static_cast<size_t>(row % kTile)][row / kTile] = word;
     }
-    formats::transpose_codes<8>(words);
-    for (int64_t i = 0; i < count; ++i) store_words(place(column + i), words[static_cast<size_t>(i)]);
+    turn_bytes(square);
+    for (int64_t i = 0; i < count; ++i) store_words(place(column + i), square[static_cast<size_t>(i)]);
   }
 }
 
