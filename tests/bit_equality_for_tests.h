@@ -26,9 +26,10 @@ using Case = std::tuple<std::string, backend::Compute>;
 // A checkpoint, loaded.
 struct Model {
   Model(const Case& which, int threads)
-      : checkpoint(
-            checkpoint::Checkpoint::open(std::filesystem::path(BERYL_SOURCE_DIR) / std::get<0>(which))),
-        cpu(backend::make_cpu_backend({.threads = threads, .compute = std::get<1>(which)})) {
+      : Model(std::get<0>(which), {.threads = threads, .compute = std::get<1>(which)}) {}
+  Model(const std::string& name, const backend::CpuOptions& options)
+      : checkpoint(checkpoint::Checkpoint::open(std::filesystem::path(BERYL_SOURCE_DIR) / name)),
+        cpu(backend::make_cpu_backend(options)) {
     NoProgress progress;
     network = model::load_network(checkpoint.config(), checkpoint.weights(), *cpu, progress);
   }

@@ -47,6 +47,11 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
                 "Bind each thread to a processor of its own; for a machine that does nothing else")
       ->envname("BERYL_PIN_THREADS");
   command
+      .add_flag("--mmap", options.leaves_weights_in_files,
+                "Leave the weights in their files and take them from there at each step; for a model larger "
+                "than the memory, and slower")
+      ->envname("BERYL_MMAP");
+  command
       .add_option_function<std::string>(
           "--compute",
           [&options](const std::string& name) {
@@ -63,8 +68,10 @@ int thread_count(const ModelOptions& options) {
 }
 
 std::unique_ptr<backend::Backend> make_backend(const ModelOptions& options) {
-  return backend::make_cpu_backend(
-      {.threads = thread_count(options), .compute = options.compute, .pins_threads = options.pins_threads});
+  return backend::make_cpu_backend({.threads = thread_count(options),
+                                    .compute = options.compute,
+                                    .pins_threads = options.pins_threads,
+                                    .leaves_weights_in_files = options.leaves_weights_in_files});
 }
 
 checkpoint::Checkpoint open_checkpoint(const ModelOptions& options) {

@@ -28,10 +28,11 @@ struct ModelOptions {
   int threads = 0;    // 0: as many as the process may use
   backend::Compute compute = backend::Compute::kBf16;
   bool pins_threads = false;
+  bool leaves_weights_in_files = false;
   bool verbose = false;
 };
 
-// Adds MODEL, --threads, --pin-threads, --compute and --verbose.
+// Adds MODEL, --threads, --pin-threads, --mmap, --compute and --verbose.
 void add_model_options(CLI::App& command, ModelOptions& options);
 
 // The backend that the options ask for. Errors: as backend::make_cpu_backend().

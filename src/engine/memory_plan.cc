@@ -124,7 +124,8 @@ class Planner {
                              : ""),
         wishes_.kv_bytes
             ? "raise --kv-memory or lower --ctx"
-            : "close other programs, lower --ctx, or choose a checkpoint that is quantised to fewer bits");
+            : "close other programs, lower --ctx, choose a checkpoint that is quantised to fewer bits, or "
+              "leave the weights in their files with --mmap");
   }
 
   const checkpoint::ModelConfig& config_;

@@ -56,6 +56,13 @@ def test_answers_with_the_unquantised_model_and_several_threads(beryl, project, 
     assert (done.returncode, done.stdout) == (0, answers[0]["text"] + "\n")
 
 
+def test_answers_the_same_with_weights_left_in_their_files(beryl, demo, questions, references):
+    options = ["--compute", "f32", "--temperature", 0, "-v"]
+    in_memory, in_files = beryl("run", demo, questions[0], *options), beryl("run", demo, questions[0], *options, "--mmap")
+    assert in_memory.stdout == in_files.stdout == references[0]["text"] + "\n"
+    assert "memory: weights 0 B" in in_files.stderr and "memory: weights 0 B" not in in_memory.stderr
+
+
 def test_takes_the_prompt_from_a_pipe(beryl, demo, questions, references):
     done = beryl("run", demo, "--compute", "f32", "--temperature", 0, input=questions[0])
     assert (done.returncode, done.stdout) == (0, references[0]["text"] + "\n")

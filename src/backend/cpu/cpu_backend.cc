@@ -13,6 +13,7 @@
 #include "backend/cpu/isa.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/panel_jobs.h"
+#include "backend/cpu/panel_reader.h"
 #include "backend/cpu/rotary.h"
 #include "backend/cpu/routing.h"
 #include "backend/cpu/table_matrix.h"
@@ -89,19 +90,23 @@ class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
       : compute_(options.compute),
+        place_(options.leaves_weights_in_files ? WeightPlace::kFiles : WeightPlace::kMemory),
         kernels_(kernels_of(chosen_isa())),
         pool_(options.threads),
         runner_(kernels_, vectors_, pool_) {
     if (options.pins_threads) pool_.pin(usable_processors());
+    for (int i = 0; i < pool_.thread_count(); ++i) {
+      readers_.push_back(std::make_unique<PanelReader>(*kernels_.moves));
+    }
   }
 
-  uint64_t resident_bytes(const MatrixSource& source) const override { return packed_bytes(source); }
+  uint64_t resident_bytes(const MatrixSource& source) const override { return packed_bytes(source, place_); }
 
   uint64_t cache_bytes(const CacheShape& shape) const override { return CpuCache::bytes(shape, compute_); }
 
   std::vector<std::unique_ptr<Matrix>> upload(std::span<const MatrixSource> sources,
                                               Progress& progress) override {
-    Upload upload = upload_matrices(sources, *kernels_.moves, pool_, progress);
+    Upload upload = upload_matrices(sources, place_, *kernels_.moves, pool_, progress);
     arenas_.push_back(std::move(upload.arena));
     return std::move(upload.matrices);
   }
@@ -131,7 +136,7 @@ class CpuBackend final : public Backend {
       if (in_file != nullptr) {
         in_file->read_row(thread, token, {to, static_cast<size_t>(width)});
       } else {
-        decode_row(cpu(table), token, to);
+        decode_row(cpu(table), token, *readers_[static_cast<size_t>(thread)], to);
       }
       vectors_.scale(to, scale, nullptr, width, to);
     };
@@ -299,8 +304,9 @@ class CpuBackend final : public Backend {
   }
 
   // Row `row` of a matrix in the published order of inputs.
-  void decode_row(const PackedMatrix& matrix, int64_t row, float* out) const {
-    decode_packed_row(matrix.layout(), matrix.panel(row / kPanelRows), row % kPanelRows, out);
+  static void decode_row(const PackedMatrix& matrix, int64_t row, PanelReader& reader, float* out) {
+    const std::byte* const panel = reader.panels(matrix, row / kPanelRows, 1);
+    decode_packed_row(matrix.layout(), panel, row % kPanelRows, out);
     const std::span<const int32_t> order = matrix.input_order();
     if (order.empty()) return;
     const std::vector<float> packed(out, out + matrix.cols());
@@ -419,12 +425,14 @@ class CpuBackend final : public Backend {
   }
 
   const Compute compute_;
+  const WeightPlace place_;
   const Kernels& kernels_;
   const VectorKernels& vectors_ = vector_kernels(chosen_isa());
   ThreadPool pool_;
   Attention attention_{vectors_, pool_};
   RotaryTables rotary_;
   PanelRunner runner_;
+  std::vector<std::unique_ptr<PanelReader>> readers_;  // of rows that are looked up, one a thread
   std::vector<std::unique_ptr<WeightArena>> arenas_;
   // Scratch of single operations, kept to spare allocations.
   ActivationRows linear_in_{vectors_};

@@ -15,6 +15,9 @@ struct CpuOptions {
   int threads = 1;
   Compute compute = Compute::kBf16;
   bool pins_threads = false;  // each to a processor of its own
+  // Weights stay in their files, which must outlive the backend, and are packed anew each time that they are
+  // used: slower by far, with the same bits, for models larger than the memory.
+  bool leaves_weights_in_files = false;
 };
 
 // Errors: of pinned threads, as ThreadPool::pin().

@@ -81,7 +81,8 @@ TEST(MadeUpUploadTest, FillsAllRowsOfMatricesWithoutAFile) {
   sources[1].up->codes.range.offset = 2 * 40 * 64 * 2;
   ThreadPool pool(2);
   NoProgress progress;
-  const Upload upload = upload_matrices(sources, *kernels_of(best_isa()).moves, pool, progress);
+  const Upload upload =
+      upload_matrices(sources, WeightPlace::kMemory, *kernels_of(best_isa()).moves, pool, progress);
   ASSERT_EQ(upload.matrices.size(), 2U);
   const auto& single = static_cast<const PackedMatrix&>(*upload.matrices[0]);
   const auto& pair = static_cast<const PackedMatrix&>(*upload.matrices[1]);

@@ -30,6 +30,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -97,13 +98,19 @@ class PackedMatrix final : public Matrix {
   // `data` holds layout.bytes() and outlives the matrix.
   PackedMatrix(const PackedLayout& layout, std::byte* data)
       : Matrix(layout.rows, layout.cols), layout_(layout), shape_(panel_shape(layout_)), data_(data) {}
+  // One that stays in its files, from which panel_reader.h packs the panels that are asked for.
+  PackedMatrix(const PackedLayout& layout, const MatrixSource& source)
+      : Matrix(layout.rows, layout.cols), layout_(layout), shape_(panel_shape(layout_)), source_(source) {}
   PackedMatrix(const PackedMatrix&) = delete;
   PackedMatrix& operator=(const PackedMatrix&) = delete;
 
   const PackedLayout& layout() const { return layout_; }
   const PanelShape& shape() const { return shape_; }
+  // Of a matrix in memory.
   const std::byte* panel(int64_t index) const { return data_ + index * layout_.panel_bytes; }
   std::byte* mutable_data() const { return data_; }
+  // Of a matrix in its files; else null.
+  const MatrixSource* source() const { return source_ ? &*source_ : nullptr; }
 
   // Where groups are not runs of successive inputs, they are made so by packing the inputs in another order:
   // the i-th packed input is the published one order[i]. Empty: as published. Of a gated pair the halves may
@@ -116,7 +123,8 @@ class PackedMatrix final : public Matrix {
  private:
   PackedLayout layout_;
   PanelShape shape_;
-  std::byte* data_;
+  std::byte* data_ = nullptr;
+  std::optional<MatrixSource> source_;
   std::vector<int32_t> order_;
   std::vector<int32_t> up_order_;
 };

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <deque>
 
+#include "backend/cpu/panel_reader.h"
 #include "base/check.h"
 #include "base/checked_math.h"
 #include "base/number_types.h"
@@ -217,6 +218,9 @@ void ActivationRows::store(int64_t row, int64_t first, const float* values, int6
 
 // Working memory of one thread.
 struct PanelRunner::Scratch {
+  explicit Scratch(const formats::CodeMoves& moves) : reader(moves) {}
+
+  PanelReader reader;
   alignas(64) std::array<float, kMatrixScratchFloats> kernel;
   std::array<float, kKernelTokens * kUnitWidth> outputs;
 };
@@ -229,7 +233,7 @@ struct alignas(64) PanelRunner::Share {
 
 PanelRunner::PanelRunner(const Kernels& kernels, const VectorKernels& vectors, ThreadPool& pool)
     : kernels_(kernels), vectors_(vectors), pool_(pool), shares_(static_cast<size_t>(pool.thread_count())) {
-  for (int i = 0; i < pool.thread_count(); ++i) scratch_.push_back(std::make_unique<Scratch>());
+  for (int i = 0; i < pool.thread_count(); ++i) scratch_.push_back(std::make_unique<Scratch>(*kernels.moves));
 }
 
 PanelRunner::~PanelRunner() = default;
@@ -246,6 +250,7 @@ void PanelRunner::run(std::span<const PanelJob> jobs) {
     const int64_t panels = std::min(unit_panels(job), layout.panels - first_panel);
     // Halves that take their inputs in different orders are two products of every second panel.
     const bool is_split = input.x[1].data != nullptr && input.x[1].data != input.x[0].data;
+    const std::byte* const packed = scratch.reader.panels(*job.matrix, first_panel, panels);
     for (int64_t first = 0; first < job.tokens; first += kKernelTokens) {
       const int64_t tokens = std::min<int64_t>(kKernelTokens, job.tokens - first);
       for (int64_t part = 0; part < (is_split ? panels : 1); ++part) {
@@ -256,7 +261,7 @@ void PanelRunner::run(std::span<const PanelJob> jobs) {
         const int64_t segments = segment_count(&job.matrix->shape());
         kernels_.multiply(
             {.shape = &job.matrix->shape(),
-             .panels = reinterpret_cast<const unsigned char*>(job.matrix->panel(first_panel + part)),
+             .panels = reinterpret_cast<const unsigned char*>(packed + part * layout.panel_bytes),
              .panel_count = is_split ? 1 : panels,
              .panel_bytes = layout.panel_bytes,
              .x = data,

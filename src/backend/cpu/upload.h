@@ -17,8 +17,15 @@ namespace beryl::backend {
 PackedLayout packed_layout(const formats::QuantMatrix& matrix);
 // The layout of a source: a gated pair has the panels of both halves.
 PackedLayout packed_layout(const MatrixSource& source);
+
+// Where weights are while a model runs.
+enum class WeightPlace : uint8_t {
+  kMemory,
+  kFiles,  // packed anew, panel by panel, each time they are used; but made-up ones are in memory
+};
+
 // Memory that a source is packed into: none when it stays in its file.
-uint64_t packed_bytes(const MatrixSource& source);
+uint64_t packed_bytes(const MatrixSource& source, WeightPlace place);
 
 // Matrices and the memory that they live in.
 struct Upload {
@@ -28,7 +35,7 @@ struct Upload {
 
 // Streams all sources but tables (table_matrix.h) in file order with the moves of any set, shared over the
 // pool's threads. Errors: as Backend::upload().
-Upload upload_matrices(std::span<const MatrixSource> sources, const formats::CodeMoves& moves,
-                       ThreadPool& pool, Progress& progress);
+Upload upload_matrices(std::span<const MatrixSource> sources, WeightPlace place,
+                       const formats::CodeMoves& moves, ThreadPool& pool, Progress& progress);
 
 }  // namespace beryl::backend

@@ -13,6 +13,7 @@
 
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/packed_for_tests.h"
+#include "backend/cpu/panel_reader.h"
 #include "base/error.h"
 #include "base/file_for_tests.h"
 #include "formats/decoder.h"
@@ -99,10 +100,11 @@ class RecordedProgress final : public Progress {
   std::mutex mutex_;
 };
 
-Upload upload(const std::vector<MatrixSource>& sources, int threads = 2) {
+Upload upload(const std::vector<MatrixSource>& sources, int threads = 2,
+              WeightPlace place = WeightPlace::kMemory) {
   ThreadPool pool(threads);
   NoProgress progress;
-  return upload_matrices(sources, *kernels_of(best_isa()).moves, pool, progress);
+  return upload_matrices(sources, place, *kernels_of(best_isa()).moves, pool, progress);
 }
 
 const PackedMatrix& packed(const Upload& upload, size_t index) {
@@ -166,6 +168,68 @@ TEST(UploadTest, GateAndUpPanelsAlternate) {
       expect_values(matrix, published.matrix(0), 0, 2);
       expect_values(matrix, published.matrix(1), 1, 2);
     }
+  }
+}
+
+// The panels of a matrix in its files, a few at a time, are those of the same matrix in memory.
+void expect_same_panels(const PackedMatrix& in_files, const PackedMatrix& in_memory) {
+  ASSERT_EQ(in_files.layout(), in_memory.layout());
+  ASSERT_NE(in_files.source(), nullptr);
+  ASSERT_EQ(in_memory.source(), nullptr);
+  const int64_t parts = in_files.source()->up ? 2 : 1;
+  const auto panel_bytes = static_cast<size_t>(in_memory.layout().panel_bytes);
+  PanelReader reader(*kernels_of(best_isa()).moves);
+  for (const int64_t step : {1, 2, 5}) {
+    const int64_t count = step * parts;
+    // Backwards, so that what a longer run has left in the reader's memory must not matter.
+    for (int64_t first = in_memory.layout().panels / count * count; first >= 0; first -= count) {
+      const int64_t panels = std::min(count, in_memory.layout().panels - first);
+      if (panels == 0) continue;
+      const std::byte* const read = reader.panels(in_files, first, panels);
+      ASSERT_EQ(std::memcmp(read, in_memory.panel(first), panel_bytes * static_cast<size_t>(panels)), 0)
+          << "panels " << first << " and on";
+      ASSERT_EQ(reader.panels(in_memory, first, panels), in_memory.panel(first));
+    }
+  }
+}
+
+TEST(UploadTest, PanelsOfMatricesThatStayInTheirFiles) {
+  Published published;
+  for (const Format format : {Format::kBf16, Format::kFp8E4m3, Format::kF16, Format::kF32}) {
+    published.add(format, 121, 70);
+    published.add(format, 121, 70);
+  }
+  published.write();
+  std::vector<MatrixSource> sources;
+  for (size_t i = 0; i < 8; i += 2) {
+    sources.push_back({.name = "m", .matrix = published.matrix(i), .up = {}});
+    sources.push_back(
+        {.name = "gate", .matrix = published.matrix(i), .up = published.matrix(i + 1), .up_name = "up"});
+  }
+  const Upload in_memory = upload(sources);
+  const Upload in_files = upload(sources, 2, WeightPlace::kFiles);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    EXPECT_EQ(packed_bytes(sources[i], WeightPlace::kFiles), 0U);
+    expect_same_panels(packed(in_files, i), packed(in_memory, i));
+  }
+}
+
+TEST(UploadTest, ANonFiniteCodeInAFileIsAnErrorOnceItIsUsed) {
+  Published published;
+  published.add(Format::kBf16, 40, 8);
+  published.part(0).codes[33 * 16 + 1] = std::byte{0x7f};
+  published.part(0).codes[33 * 16] = std::byte{0x80};
+  published.write();
+  const Upload in_files =
+      upload({{.name = "layer.up_proj", .matrix = published.matrix(0), .up = {}}}, 2, WeightPlace::kFiles);
+  PanelReader reader(*kernels_of(best_isa()).moves);
+  reader.panels(packed(in_files, 0), 0, 2);
+  try {
+    reader.panels(packed(in_files, 0), 1, 2);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidInput);
+    EXPECT_THAT(error.what(), HasSubstr("layer.up_proj: weight holds an infinity or NaN in rows 32"));
   }
 }
 
@@ -279,7 +343,7 @@ TEST(UploadTest, ReadsInTheOrderOfTheFileAndCountsAllOfIt) {
   }
   ThreadPool pool(1);
   RecordedProgress progress;
-  upload_matrices(sources, *kernels_of(best_isa()).moves, pool, progress);
+  upload_matrices(sources, WeightPlace::kMemory, *kernels_of(best_isa()).moves, pool, progress);
   uint64_t done = 0;
   ASSERT_GE(progress.updates.size(), 4U);
   for (size_t i = 0; i < 4; ++i) {
