@@ -164,16 +164,30 @@ Numbers of_panel(const std::vector<float>& values, const PanelRows& rows, int64_
   return {.first = first, .rows = rows.count, .columns = columns};
 }
 
+// Where the numbers of each group begin in a panel.
+std::vector<int64_t> number_offsets(const PackedLayout& layout) {
+  std::vector<int64_t> offsets(static_cast<size_t>(layout.groups));
+  int64_t next = layout.line_bytes(layout.group_inputs);
+  int64_t left = layout.groups_per_outer;
+  for (int64_t& offset : offsets) {
+    offset = next;
+    next += layout.group_bytes;
+    if (--left > 0) continue;
+    next += layout.outer_bytes;
+    left = layout.groups_per_outer;
+  }
+  // The last group may be short.
+  const int64_t last = layout.groups - 1;
+  offsets.back() = layout.group_offset(last) + layout.line_bytes(layout.inputs_of(last));
+  return offsets;
+}
+
 void pack_inner(const PackedLayout& layout, const PanelRows& rows, std::byte* panel) {
   const formats::RowParts& parts = *rows.parts;
   const formats::Scheme& scheme = layout.scheme;
-  const int64_t full = layout.line_bytes(layout.group_inputs);
-  const int64_t last = layout.groups - 1;
-  const int64_t last_full = layout.line_bytes(layout.inputs_of(last));
+  const std::vector<int64_t> offsets = number_offsets(layout);
   int64_t skipped = 0;
-  const auto place = [&](int64_t group) {
-    return panel + layout.group_offset(group) + (group == last ? last_full : full) + skipped;
-  };
+  const auto place = [&](int64_t group) { return panel + offsets[static_cast<size_t>(group)] + skipped; };
   const bool are_bytes = rows.shape != formats::CodeShape::kBytes && !parts.scale_bytes.empty();
   if (are_bytes) {
     store_byte_columns(parts.scale_bytes.data() + rows.first * layout.groups, rows.count, layout.groups,

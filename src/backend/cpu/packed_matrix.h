@@ -67,6 +67,7 @@ struct PackedLayout {
 
   // Of group `group`: where it begins in its panel, how many inputs it has.
   int64_t group_offset(int64_t group) const {
+    if (groups_per_outer == groups) return group * group_bytes;  // divisions are slow
     return group * group_bytes + group / groups_per_outer * outer_bytes;
   }
   int64_t inputs_of(int64_t group) const {
