@@ -66,7 +66,7 @@ void PanelPacker::pack_rows(const PanelSource& source, int64_t begin, int64_t en
                          .outer_divides = taken.outer_divides,
                          .shape = taken.shape,
                          .moves = moves_};
-    if (pack_panel(*source.layout, from, to.first_panel + panel * to.stride)) continue;
+    if (pack_panel(*source.layout, from, to.first + (panel - begin) * to.stride)) continue;
     throw Error(ErrorCode::kInvalidInput,
                 fmt::format("weight holds an infinity or NaN in rows {} to {}", row, row + rows - 1),
                 "the checkpoint is damaged; download it again, or report it to its publisher");

@@ -31,8 +31,8 @@ struct PanelSource {
 
 // Where packed panels go.
 struct PanelPlace {
-  std::byte* first_panel = nullptr;  // of panel 0 of the matrix
-  int64_t stride = 0;                // bytes from one of its panels to the next
+  std::byte* first = nullptr;  // of the first one
+  int64_t stride = 0;          // bytes from one to the next
 };
 
 // What one thread packs with, kept to spare allocations and to read once what belongs to a whole matrix.

@@ -17,12 +17,10 @@ const std::byte* PanelReader::panels(const PackedMatrix& matrix, int64_t first, 
   part.rows /= parts;
   part.panels /= parts;
   BERYL_CHECK(first % parts == 0 && count % parts == 0);
-  const int64_t begin = first / parts;
-  const PanelPlace place{.first_panel = to - first * panel_bytes, .stride = parts * panel_bytes};
   const auto pack = [&](const std::string& name, const formats::QuantMatrix& half, int index) {
     packer_.pack({.name = &name, .matrix = &half, .layout = &part, .input_order = matrix.input_order(index)},
-                 begin, begin + count / parts,
-                 {.first_panel = place.first_panel + index * panel_bytes, .stride = place.stride});
+                 first / parts, (first + count) / parts,
+                 {.first = to + index * panel_bytes, .stride = parts * panel_bytes});
   };
   pack(source->name, source->matrix, 0);
   if (source->up) pack(source->up_name, *source->up, 1);

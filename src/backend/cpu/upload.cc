@@ -50,7 +50,7 @@ bool is_strided(const formats::QuantMatrix& matrix) {
          matrix.code_order == formats::CodeOrder::kOutputWords;
 }
 
-void add_chunks(Chunk whole, std::vector<Chunk>& chunks) {
+void add_chunks(const Chunk& whole, std::vector<Chunk>& chunks) {
   const formats::QuantMatrix& matrix = *whole.source.matrix;
   const int64_t row_bytes =
       static_cast<int64_t>(matrix.codes.range.bytes) / std::max<int64_t>(1, matrix.rows);
@@ -60,10 +60,11 @@ void add_chunks(Chunk whole, std::vector<Chunk>& chunks) {
   // Chunks of one size let a thread use its memory again as it is.
   const int64_t panels = whole.source.layout->panels;
   if (panels > 0) step = ceil_div(panels, ceil_div(panels, step));
-  for (int64_t panel = 0; panel < whole.source.layout->panels; panel += step) {
-    whole.panel_begin = panel;
-    whole.panel_end = std::min(panel + step, whole.source.layout->panels);
-    chunks.push_back(whole);
+  for (int64_t panel = 0; panel < panels; panel += step) {
+    Chunk& chunk = chunks.emplace_back(whole);
+    chunk.place.first += panel * whole.place.stride;
+    chunk.panel_begin = panel;
+    chunk.panel_end = std::min(panel + step, panels);
   }
 }
 
@@ -121,7 +122,7 @@ class UploadPlan {
                            .matrix = &matrix,
                            .layout = layouts_.back().get(),
                            .input_order = packed.input_order(half)},
-                .place = {.first_panel = data, .stride = stride}},
+                .place = {.first = data, .stride = stride}},
                chunks_);
   }
 
