@@ -277,9 +277,10 @@ TEST(EngineCancelTest, ListenersMayCancel) {
   FakeRunner runner(kShape);
   Engine engine(runner, options_for(kShape));
   const auto listener = std::make_shared<Collector>();
-  std::atomic<RequestId> id = 0;
-  listener->first_token_hook = [&] { engine.cancel(id); };
-  id = engine.submit(greedy({1, 2, 3}, 90, listener));
+  std::promise<RequestId> id;  // the first token may come before submit() returns
+  const std::shared_future<RequestId> submitted = id.get_future();
+  listener->first_token_hook = [&] { engine.cancel(submitted.get()); };
+  id.set_value(engine.submit(greedy({1, 2, 3}, 90, listener)));
   EXPECT_EQ(listener->wait().at(0).finish_reason, FinishReason::kCancelled);
 }
 
