@@ -68,6 +68,11 @@ void add_chunks(const Chunk& whole, std::vector<Chunk>& chunks) {
   }
 }
 
+// Whether a source is packed into memory at once.
+bool is_packed(const MatrixSource& source, WeightPlace place) {
+  return source.matrix.is_made_up() || (place == WeightPlace::kMemory && !stays_in_file(source));
+}
+
 // Plans the reads of all sources.
 class UploadPlan {
  public:
@@ -81,7 +86,7 @@ class UploadPlan {
         upload_.matrices.push_back(std::make_unique<TableMatrix>(source, threads));
         continue;
       }
-      if (packed_bytes(source, place) == 0) {
+      if (!is_packed(source, place)) {
         add_in_files(source);
         continue;
       }
@@ -162,8 +167,7 @@ PackedLayout packed_layout(const MatrixSource& source) {
 }
 
 uint64_t packed_bytes(const MatrixSource& source, WeightPlace place) {
-  if (stays_in_file(source)) return 0;
-  return place == WeightPlace::kFiles && !source.matrix.is_made_up() ? 0 : packed_layout(source).bytes();
+  return is_packed(source, place) ? packed_layout(source).bytes() : 0;
 }
 
 Upload upload_matrices(std::span<const MatrixSource> sources, WeightPlace place,
@@ -172,7 +176,7 @@ Upload upload_matrices(std::span<const MatrixSource> sources, WeightPlace place,
   const std::vector<Chunk>& chunks = plan.chunks();
   uint64_t total_bytes = 0;
   for (const MatrixSource& source : sources) {
-    if (packed_bytes(source, place) == 0) continue;
+    if (!is_packed(source, place)) continue;
     total_bytes += source.matrix.published_bytes() + (source.up ? source.up->published_bytes() : 0);
   }
   std::atomic<size_t> next{0};
